@@ -1,0 +1,1 @@
+"""The only input and output: one folder per outside system. One connector never imports another."""

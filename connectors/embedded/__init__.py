@@ -1,0 +1,1 @@
+"""Servers for trying things and for the tests: one way each to have a local one, with nothing installed by hand."""

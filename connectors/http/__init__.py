@@ -1,0 +1,1 @@
+"""HTTP: the gateway that devices, people and services talk to."""

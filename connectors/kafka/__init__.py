@@ -1,0 +1,1 @@
+"""Kafka: everything of ours that produces, reads or administers topics goes through here."""

@@ -1,0 +1,1 @@
+"""MQTT: what devices send, on its way to the topic `readings`."""

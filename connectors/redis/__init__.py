@@ -1,0 +1,1 @@
+"""Redis or Valkey: what is shared and may be lost."""

@@ -1,0 +1,1 @@
+"""PostgreSQL with TimescaleDB: where readings, insights and all marks are kept."""

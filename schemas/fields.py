@@ -1,0 +1,80 @@
+"""The kinds of field that several models share, and what each accepts."""
+
+import re
+import uuid
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, FiniteFloat, StringConstraints
+
+NAME_LENGTH = 128
+# C0, DEL and C1 control characters, and what has a meaning in an MQTT topic.
+FORBIDDEN_IN_NAMES = "\\x00-\\x1f\\x7f-\\x9f/+#"
+_NAME = re.compile(f"[^{FORBIDDEN_IN_NAMES}]{{1,{NAME_LENGTH}}}")
+
+# Every id that two workers, or two regions, may compute for the same thing is a uuid5 under this name.
+NAMESPACE = uuid.UUID("6f1c7d3e-5a53-5c0b-9a0e-7469646567a7")
+
+
+class Severity(StrEnum):
+    """How much an insight matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Direction(StrEnum):
+    """Where a value went, seen from its baseline."""
+
+    UP = "up"
+    DOWN = "down"
+    NONE = "none"
+
+
+class Source(StrEnum):
+    """Who gave the answer."""
+
+    MODEL = "model"
+    L1 = "l1"
+    L2 = "l2"
+    L3 = "l3"
+    SEMANTIC = "semantic"
+    RULES = "rules"
+
+
+def is_name(text: str) -> bool:
+    """Say whether `text` may be a device id or the name of a metric."""
+    return _NAME.fullmatch(text) is not None and _encodes(text)
+
+
+def _encodes(text: str) -> bool:
+    """Lone surrogates are Python strings that no other system can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def deterministic_id(*parts: str) -> str:
+    """Make the same id from the same parts, anywhere (RFC 9562, version 5)."""
+    return str(uuid.uuid5(NAMESPACE, "\x1f".join(parts)))
+
+
+def _name(text: str) -> str:
+    if not is_name(text):
+        message = f"a name has 1 to {NAME_LENGTH} characters, none of them a control character, '/', '+' or '#'"
+        raise ValueError(message)
+    return text
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Text = Annotated[str, StringConstraints(max_length=4096)]
+Timestamp = Annotated[AwareDatetime, AfterValidator(_utc)]
+Finite = FiniteFloat

@@ -1,0 +1,119 @@
+"""The records as Python objects: pydantic models that mirror the Avro files field by field.
+
+They check what people and services hand over one at a time; the fast lane checks the same rules on columns
+(`streams/columns/validate`), and a property test holds the two together.
+"""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.fields import Direction, Finite, Name, Severity, Source, Text, Timestamp
+
+# How far a device's clock may run ahead of the acceptance of its reading.
+MAX_AHEAD = timedelta(hours=1)
+
+Count = Annotated[int, Field(ge=0)]
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Record(BaseModel):
+    """What all records of the contract share: frozen, and nothing unknown goes by unseen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Reading(Record):
+    """What a device measured at one instant."""
+
+    device_id: Name
+    ts: Timestamp
+    metrics: dict[Name, Finite] = Field(min_length=1)
+    units: dict[str, str] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict)
+    seq: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+
+
+class Sample(Record):
+    """One reading of one metric inside a window."""
+
+    ts: Timestamp
+    value: Finite
+
+
+class AnalysisRequest(Record):
+    """A window of one metric of one device that deserves an explanation, or a question about a device."""
+
+    id: str
+    region: str = ""
+    tenant: str = ""
+    device_id: Name
+    device_class: str = ""
+    metric: Name
+    unit: str = ""
+    kind: str
+    direction: Direction = Direction.NONE
+    severity: Severity
+    score: Unit
+    value: Finite
+    baseline: Finite
+    spread: Finite
+    window_start: Timestamp
+    window_end: Timestamp
+    accepted: Timestamp
+    samples: tuple[Sample, ...] = ()
+    topic: str
+    partition: Count
+    first_offset: Count
+    last_offset: Count
+    question: str | None = None
+
+
+class Insight(Record):
+    """What was found out about a window, who said it, from what, and what it cost."""
+
+    id: str
+    request_id: str
+    region: str = ""
+    tenant: str = ""
+    device_id: Name
+    metric: Name
+    window_start: Timestamp
+    window_end: Timestamp
+    kind: str
+    severity: Severity
+    summary: Text
+    probable_causes: tuple[Text, ...] = ()
+    recommended_actions: tuple[Text, ...] = ()
+    confidence: Unit
+    source: Source
+    model: str | None = None
+    prompt_hash: str | None = None
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    cost_usd: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+    topic: str
+    partition: Count
+    first_offset: Count
+    last_offset: Count
+    latency_s: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+    created: Timestamp
+
+
+class DeadLetter(Record):
+    """What could not be used: its original bytes, where it stood, why it was refused, and by which stage."""
+
+    id: str
+    region: str = ""
+    stage: str
+    reason: str
+    detail: str = ""
+    topic: str
+    partition: int | None = None
+    offset: int | None = None
+    accepted: Timestamp | None = None
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: dict[str, bytes] = Field(default_factory=dict)
+    created: Timestamp

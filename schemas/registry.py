@@ -1,0 +1,56 @@
+"""Which Avro schema has which id: fixed, the same in every region, and never reused.
+
+A version that has been published is never edited. A change is a new file `<name>.v<n+1>.avsc` with the next id, which
+must be able to read what every earlier version wrote (a test proves it).
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import fastavro
+
+from schemas.models import AnalysisRequest, DeadLetter, Insight, Reading, Record
+
+ParsedSchema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaVersion:
+    """One published version of one record."""
+
+    id: int
+    name: str
+    version: int
+    model: type[Record]
+
+    @property
+    def text(self) -> str:
+        """The schema as its file has it."""
+        return files("schemas").joinpath("avro", f"{self.name}.v{self.version}.avsc").read_text("utf-8")
+
+    @property
+    def parsed(self) -> ParsedSchema:
+        """The schema as fastavro wants it."""
+        return _parse(self.text)
+
+
+@cache
+def _parse(text: str) -> ParsedSchema:
+    # named_schemas={}: without it fastavro shares names between schemas through a module-wide table.
+    parsed: ParsedSchema = fastavro.parse_schema(json.loads(text), named_schemas={})  # type: ignore[assignment]  # a record is never a list
+    return parsed
+
+
+READING = SchemaVersion(7101, "reading", 1, Reading)
+ANALYSIS_REQUEST = SchemaVersion(7201, "analysis_request", 1, AnalysisRequest)
+INSIGHT = SchemaVersion(7301, "insight", 1, Insight)
+DEAD_LETTER = SchemaVersion(7401, "dead_letter", 1, DeadLetter)
+
+# Every version ever published, oldest first within a name; the last one of a name is written today.
+PUBLISHED: tuple[SchemaVersion, ...] = (READING, ANALYSIS_REQUEST, INSIGHT, DEAD_LETTER)
+
+BY_ID: dict[int, SchemaVersion] = {version.id: version for version in PUBLISHED}
+CURRENT: dict[type[Record], SchemaVersion] = {version.model: version for version in PUBLISHED}

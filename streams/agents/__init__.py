@@ -1,0 +1,1 @@
+"""What the two Faust apps do with the batches that reach them."""

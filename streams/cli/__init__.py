@@ -1,0 +1,1 @@
+"""The command `tidegate`: one module a verb."""

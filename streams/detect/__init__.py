@@ -1,0 +1,1 @@
+"""What is unusual: streaming statistics over arrays, a function of the log alone. Pure."""

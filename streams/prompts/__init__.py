@@ -1,0 +1,1 @@
+"""From a window to a question for a model, and from its answer to an insight. Pure."""

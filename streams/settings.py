@@ -1,0 +1,101 @@
+"""Every setting, in one place: the only module that reads the environment (`TIDEGATE_…`).
+
+Sections are joined by two underscores: `TIDEGATE_KAFKA__BOOTSTRAP_SERVERS`. Each connector describes its own section in
+its own `settings.py`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from connectors.http.settings import HttpSettings
+from connectors.kafka.settings import KafkaSettings
+from connectors.llm.settings import Endpoint, LlmSettings
+from connectors.mqtt.settings import MqttSettings
+from connectors.redis.settings import RedisSettings
+from connectors.timescale.settings import DatabaseSettings
+from schemas.errors import TidegateError
+
+PREFIX = "TIDEGATE_"
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class SettingsError(TidegateError):
+    """A setting has a value that cannot be used."""
+
+
+class IngestSettings(BaseModel):
+    """The fast lane (`TIDEGATE_INGEST__…`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch_records: Annotated[int, Field(ge=1)] = 5000
+    detection: bool = True
+    # Bounds of the adaptive interval between two detector snapshots.
+    snapshot_min_s: Seconds = 1.0
+    snapshot_max_s: Seconds = 30.0
+    # Writing snapshots may take this part of the time at the most.
+    snapshot_share: Annotated[float, Field(gt=0, le=1)] = 0.05
+
+
+class OpenAISettings(BaseSettings):
+    """The two variables that every OpenAI client reads."""
+
+    model_config = SettingsConfigDict(env_prefix="OPENAI_", frozen=True, extra="ignore")
+
+    api_key: SecretStr = SecretStr("")
+    base_url: str = ""
+
+
+class Settings(BaseSettings):
+    """All that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", validate_default=True
+    )
+
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{0,32}$")] = ""
+    data_dir: Path = Path(".tidegate")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+    kafka: KafkaSettings = KafkaSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
+    mqtt: MqttSettings = MqttSettings()
+    http: HttpSettings = HttpSettings()
+    llm: LlmSettings = LlmSettings()
+    ingest: IngestSettings = IngestSettings()
+
+    @field_validator("llm")
+    @classmethod
+    def _openai_is_enough(cls, llm: LlmSettings) -> LlmSettings:
+        """Make an endpoint of `OPENAI_API_KEY` and `OPENAI_BASE_URL` where none is listed."""
+        if llm.endpoints:
+            return llm
+        openai = OpenAISettings()
+        if not openai.api_key.get_secret_value() and not openai.base_url:
+            return llm
+        endpoint = Endpoint(name="openai", base_url=openai.base_url, api_key=openai.api_key)
+        return llm.model_copy(update={"endpoints": (endpoint,)})
+
+
+def load() -> Settings:
+    """Read the environment.
+
+    Raises:
+        SettingsError: names each variable that cannot be used, and why; never its value, which may be a secret.
+
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        variable = PREFIX + "__".join(str(part).upper() for part in problem["loc"])
+        lines.append(f"{variable}: {problem['msg']}")
+    return "\n".join(lines)
