@@ -20,7 +20,8 @@ class KafkaSettings(BaseModel):
     ssl_ca_location: str = ""
     ssl_certificate_location: str = ""
     ssl_key_location: str = ""
-    partitions: Annotated[int, Field(ge=1)] = 8
+    # Of topics that we create; not set: as schemas/topics.py says.
+    partitions: Annotated[int, Field(ge=1)] | None = None
     replication_factor: Annotated[int, Field(ge=1)] = 1
     connect_timeout_s: Seconds = 5.0
     delivery_timeout_s: Seconds = 120.0

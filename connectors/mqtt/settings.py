@@ -1,6 +1,6 @@
 """How to reach the MQTT broker (`TIDEGATE_MQTT__…`)."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -19,6 +19,8 @@ class MqttSettings(BaseModel):
     ca_file: str = ""
     certificate_file: str = ""
     key_file: str = ""
+    # MQTT 5 lets the broker stop by itself when too much is in flight. `auto` asks for it and falls back to 3.1.1.
+    version: Literal["auto", "5", "3.1.1"] = "auto"
     # The broker keeps this client's session, and what was not acknowledged, while the bridge is away.
     client_id: str = "tidegate-bridge"
     # Disjoint filters split the devices between bridges; each bridge then needs a client_id of its own.
@@ -31,8 +33,16 @@ class MqttSettings(BaseModel):
     @field_validator("url")
     @classmethod
     def _known_scheme(cls, url: str) -> str:
-        if url and (urlsplit(url).scheme not in SCHEMES or not urlsplit(url).hostname):
+        parts = urlsplit(url)
+        try:
+            usable = not url or (parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0)
+        except ValueError:  # a port that is no number, or too large
+            usable = False
+        if not usable:
             message = "an MQTT address looks like mqtt://host:1883 or mqtts://host:8883"
+            raise ValueError(message)
+        if parts.username is not None or parts.password is not None:
+            message = "an MQTT address is shown to people: put the credentials into USERNAME and PASSWORD"
             raise ValueError(message)
         return url
 

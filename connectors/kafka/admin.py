@@ -1,0 +1,142 @@
+"""Topics and groups: what there is, what should be there, and how far behind a group is."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported at run time only
+from confluent_kafka.cimpl import NewTopic
+
+from connectors.errors import ConnectorError, UnreachableError
+from connectors.kafka.settings import KafkaSettings
+from schemas.topics import Topic
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as the broker has it. `id` is empty where the broker gives none."""
+
+    name: str
+    id: str
+    partitions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where a partition's log starts, and the offset that the next record will get."""
+
+    start: int
+    end: int
+
+
+Partition = tuple[str, int]
+
+
+class Admin:
+    """Asks and changes one cluster; every call is bounded in time."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        """Connect in the background; nothing is asked yet."""
+        self._settings = settings
+        self._timeout_s = settings.connect_timeout_s
+        self._client = AdminClient(
+            {**settings.client(), "socket.connection.setup.timeout.ms": int(self._timeout_s * 1000), "log_level": 0}
+        )
+
+    def cluster_id(self) -> str:
+        """Give the cluster's id: half of the name of every mark that we keep about its partitions.
+
+        Raises:
+            UnreachableError: no broker answers within the connect time-out.
+
+        """
+        try:
+            cluster = self._client.list_topics(timeout=self._timeout_s)
+        except KafkaException as error:
+            raise self._unreachable(error) from error
+        return str(cluster.cluster_id)
+
+    def topics(self, names: Iterable[str]) -> dict[str, TopicState]:
+        """Describe those of `names` that exist."""
+        found: dict[str, TopicState] = {}
+        futures = self._client.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout_s)
+        for name, future in futures.items():
+            try:
+                description = future.result()
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    continue
+                raise self._unreachable(error) from error
+            found[name] = TopicState(name, str(description.topic_id or ""), len(description.partitions))
+        return found
+
+    def apply(self, topics: Iterable[Topic]) -> list[str]:
+        """Create the topics that are missing, and give their names. Existing ones are left as they are."""
+        wanted = list(topics)
+        there = self.topics(topic.name for topic in wanted)
+        new = [
+            NewTopic(
+                topic.name,
+                num_partitions=self._settings.partitions or topic.partitions,
+                replication_factor=self._settings.replication_factor,
+                config=topic.configuration(),
+            )
+            for topic in wanted
+            if topic.name not in there
+        ]
+        if not new:
+            return []
+        created = []
+        for name, future in self._client.create_topics(new, operation_timeout=30, request_timeout=30).items():
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise ConnectorError(f"Kafka refused to create the topic {name}: {error.args[0].str()}") from error
+            else:
+                created.append(name)
+        return created
+
+    def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
+        """Give the start and the end of each partition's log."""
+        wanted = [TopicPartition(topic, partition) for topic, partition in partitions]
+        starts = self._offsets(wanted, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # it has no annotations
+        ends = self._offsets(wanted, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the same
+        return {key: Bounds(starts[key], ends[key]) for key in starts}
+
+    def committed(self, group: str) -> dict[Partition, int]:
+        """Give the offsets that a group has committed; empty for an unknown group."""
+        futures = self._client.list_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(group)], request_timeout=self._timeout_s
+        )
+        answer = self._result(futures[group])
+        return {(tp.topic, tp.partition): tp.offset for tp in answer.topic_partitions if tp.offset >= 0}
+
+    def lag(self, group: str, topic: Topic | str) -> dict[Partition, int]:
+        """Say how many records of each partition the group has not committed yet."""
+        name = topic if isinstance(topic, str) else topic.name
+        state = self.topics([name]).get(name)
+        if state is None:
+            return {}
+        committed = self.committed(group)
+        bounds = self.bounds((name, number) for number in range(state.partitions))
+        return {key: bound.end - max(committed.get(key, bound.start), bound.start) for key, bound in bounds.items()}
+
+    def _offsets(self, wanted: list[TopicPartition], spec: OffsetSpec) -> Mapping[Partition, int]:
+        futures = self._client.list_offsets(dict.fromkeys(wanted, spec), request_timeout=self._timeout_s)
+        return {(tp.topic, tp.partition): self._result(future).offset for tp, future in futures.items()}
+
+    def _result(self, future: "Future[T]") -> T:
+        try:
+            return future.result()
+        except KafkaException as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: KafkaException) -> UnreachableError:
+        return UnreachableError(
+            "Kafka", self._settings.bootstrap_servers, "TIDEGATE_KAFKA__BOOTSTRAP_SERVERS", error.args[0].str()
+        )

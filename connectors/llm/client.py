@@ -1,0 +1,292 @@
+"""One endpoint, asked through the `openai` client for an answer of a given type. No retries: who asks decides."""
+
+import asyncio
+import contextlib
+import math
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+from urllib.parse import urlsplit
+
+import openai
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from connectors.errors import ConnectorError, SlowDownError
+from connectors.llm.settings import Endpoint
+
+A = TypeVar("A", bound=BaseModel)
+
+SETTING = "TIDEGATE_LLM__ENDPOINTS"
+CONNECT_TIMEOUT_S = 5.0
+MODEL_LENGTH = 128
+
+# Statuses that pass by themselves, beside 5xx: the server's own timeout, a conflict of locks, too early, too many.
+_PASSING = frozenset({408, 409, 425, 429})
+# An error code is shown only if it looks like one: what a server answers may repeat the request, key and all.
+_CODE = re.compile(r"[a-z_]{1,64}")
+
+
+class BusyEndpointError(SlowDownError):
+    """The endpoint is overloaded, too slow, failing or away: the same question can be answered later."""
+
+    def __init__(self, endpoint: str, detail: str, retry_after_s: float | None = None) -> None:
+        """`retry_after_s` is how long the endpoint asks to be left alone, where it says so."""
+        self.endpoint = endpoint
+        self.retry_after_s = retry_after_s
+        super().__init__(f"Model endpoint {endpoint!r}: {detail}.")
+
+
+class RefusedRequestError(ConnectorError):
+    """The endpoint does not take such a request, now or later: a wrong key, model or address, most often."""
+
+    def __init__(self, endpoint: str, status: int, detail: str = "") -> None:
+        """`status` is HTTP's."""
+        self.endpoint = endpoint
+        self.status = status
+        because = f" ({detail})" if detail else ""
+        super().__init__(
+            f"Model endpoint {endpoint!r} refused the request: HTTP {status}{because}. "
+            f"Check its api_key, model and base_url in {SETTING}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the endpoint counted them, 0 where it does not say."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class WrongAnswerError(ConnectorError):
+    """The endpoint answered, but not with what was asked for. The tokens are spent all the same."""
+
+    def __init__(self, endpoint: str, reason: str, detail: str = "", usage: Usage | None = None) -> None:
+        """`reason` is a short stable word: `refusal`, `truncated`, `filtered`, `empty`, `schema` or `protocol`."""
+        self.endpoint = endpoint
+        self.reason = reason
+        self.usage = usage or Usage()
+        because = f": {detail}" if detail else ""
+        super().__init__(f"Model endpoint {endpoint!r} gave no usable answer: {reason}{because}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[A]):
+    """An answer, the model that gave it (as the endpoint names it), and its tokens."""
+
+    answer: A
+    model: str
+    usage: Usage
+
+
+class _Loose(BaseModel):
+    """What is read of a completion; compatible servers add and leave out a lot."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+
+class _Message(_Loose):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(_Loose):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Tokens(_Loose):
+    prompt_tokens: int = Field(default=0, ge=0, lt=2**63)
+    completion_tokens: int = Field(default=0, ge=0, lt=2**63)
+
+
+class _Completion(_Loose):
+    choices: tuple[_Choice, ...]
+    model: str = ""
+    usage: _Tokens | None = None
+
+
+class Model:
+    """One model of one endpoint. Safe for many questions at once; closed with `close` or `async with`."""
+
+    def __init__(self, endpoint: Endpoint, timeout_s: float) -> None:
+        """Prepare the client; nothing is sent yet. `timeout_s` bounds a whole call, from connecting to the last byte.
+
+        Without a `base_url` the library's defaults hold: `OPENAI_BASE_URL`, else OpenAI itself.
+
+        Raises:
+            ConnectorError: the endpoint has neither a key nor an address, or one that cannot be used.
+
+        """
+        self._endpoint = endpoint
+        self._timeout_s = timeout_s
+        _check_address(endpoint)
+        key = endpoint.api_key.get_secret_value()
+        if not key and endpoint.base_url:
+            # The library would take OPENAI_API_KEY instead, and that is not for this server to see. Servers that need
+            # no key accept any.
+            key = "none"
+        try:
+            self._client = openai.AsyncOpenAI(
+                api_key=key or None,
+                base_url=endpoint.base_url or None,
+                timeout=openai.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S)),
+                max_retries=0,
+            )
+        except openai.OpenAIError:
+            message = f"Model endpoint {endpoint.name!r} has no api_key. Set it in {SETTING}, or set OPENAI_API_KEY."
+            raise ConnectorError(message) from None
+        if not re.fullmatch(r"[!-~]*", self._client.api_key):
+            message = (
+                f"The api_key of model endpoint {endpoint.name!r} has a space, a line break or a letter outside ASCII. "
+                f"Correct it in {SETTING}."
+            )
+            raise ConnectorError(message)
+
+    @property
+    def name(self) -> str:
+        """The endpoint's name."""
+        return self._endpoint.name
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def ask(self, system: str, user: str, answer: type[A]) -> Reply[A]:
+        """Ask for an answer of the type `answer`, as structured output. Cancelling closes the connection.
+
+        Raises:
+            BusyEndpointError: HTTP 408, 409, 425, 429 or 5xx, no answer in time, or no connection.
+            RefusedRequestError: any other HTTP error.
+            WrongAnswerError: a refusal, or an answer that is cut off, filtered, empty or not of the type.
+
+        """
+        async with self._failures_explained():
+            response = await self._client.chat.completions.with_raw_response.create(
+                model=self._endpoint.model,
+                messages=[{"role": "system", "content": system}, {"role": "user", "content": user}],
+                response_format={
+                    "type": "json_schema",
+                    "json_schema": {"name": answer.__name__, "schema": strict_schema(answer), "strict": True},
+                },
+            )
+            # The body is read by models of ours: the library's own parsing trusts it, and fails in many ways.
+            body = response.http_response.content
+        return self._read(body, answer)
+
+    @contextlib.asynccontextmanager
+    async def _failures_explained(self) -> AsyncIterator[None]:
+        # `from None` everywhere: the library's errors hold the server's text, which may repeat the key.
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                yield
+        except (TimeoutError, openai.APITimeoutError):
+            detail = f"no answer within {self._timeout_s:g} s"
+            raise BusyEndpointError(self.name, detail) from None
+        except openai.APIConnectionError:
+            detail = (
+                f"the connection to {self._address()} broke or was never made. Its address is base_url in {SETTING}"
+            )
+            raise BusyEndpointError(self.name, detail) from None
+        except openai.APIStatusError as error:
+            raise self._status(error) from None
+
+    def _status(self, error: openai.APIStatusError) -> ConnectorError:
+        code = error.code or ""
+        known = bool(_CODE.fullmatch(code)) and code not in {self._client.api_key, ""}
+        detail = code if known else ""
+        status = error.status_code
+        if status in _PASSING or status >= 500:  # noqa: PLR2004  # 5xx is HTTP's
+            said = f"HTTP {status} ({detail})" if detail else f"HTTP {status}"
+            return BusyEndpointError(self.name, said, retry_after(error.response.headers, datetime.now(UTC)))
+        return RefusedRequestError(self.name, status, detail)
+
+    def _address(self) -> str:
+        # Never the whole URL: it may carry a password.
+        url = self._client.base_url
+        return f"{url.host}:{url.port or (443 if url.scheme == 'https' else 80)}"
+
+    def _read(self, body: bytes, answer: type[A]) -> Reply[A]:
+        try:
+            completion = _Completion.model_validate_json(body)
+        except ValidationError as error:
+            raise WrongAnswerError(self.name, "protocol", _first(error)) from None
+        tokens = completion.usage or _Tokens()
+        usage = Usage(tokens.prompt_tokens, tokens.completion_tokens)
+        if not completion.choices:
+            raise WrongAnswerError(self.name, "empty", usage=usage)
+        choice = completion.choices[0]
+        if choice.message.refusal:
+            raise WrongAnswerError(self.name, "refusal", usage=usage)
+        if choice.finish_reason == "length":
+            raise WrongAnswerError(self.name, "truncated", usage=usage)
+        if choice.finish_reason == "content_filter":
+            raise WrongAnswerError(self.name, "filtered", usage=usage)
+        if not choice.message.content:
+            raise WrongAnswerError(self.name, "empty", usage=usage)
+        try:
+            parsed = answer.model_validate_json(choice.message.content)
+        except ValidationError as error:
+            raise WrongAnswerError(self.name, "schema", _first(error), usage) from error
+        return Reply(parsed, completion.model[:MODEL_LENGTH] or self._endpoint.model, usage)
+
+
+def _check_address(endpoint: Endpoint) -> None:
+    if not endpoint.base_url:
+        return
+    try:
+        parts = urlsplit(endpoint.base_url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        message = (
+            f"The base_url of model endpoint {endpoint.name!r} is not an address. "
+            f"One looks like http://host:8000/v1; correct it in {SETTING}."
+        )
+        raise ConnectorError(message)
+
+
+def strict_schema(answer: type[BaseModel]) -> dict[str, object]:
+    """Give the JSON schema of a model in the form that strict structured output demands.
+
+    That form: every property required, none unknown, no references beside other keys. The library builds it for tools;
+    for answers only a private function of it does.
+    """
+    return dict(openai.pydantic_function_tool(answer)["function"]["parameters"])
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Read how many seconds a server asks to wait: `retry-after-ms`, else `Retry-After` as seconds or as a date."""
+    for header, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        with contextlib.suppress(ValueError):
+            seconds = float(headers.get(header, "")) * unit
+            if math.isfinite(seconds) and seconds >= 0:
+                return seconds
+    try:
+        date = parsedate_to_datetime(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    # A date without a zone is in UTC (RFC 9110).
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(0.0, (date - now).total_seconds())
+
+
+def _first(error: ValidationError) -> str:
+    """Name the first thing wrong, without anything that the server wrote."""
+    problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    # The place of an unknown field is its name, which is the server's.
+    where = "" if problem["type"] == "extra_forbidden" else ".".join(map(str, problem["loc"]))
+    return f"{where}: {problem['type']}" if where else problem["type"]

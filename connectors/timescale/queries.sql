@@ -1,0 +1,109 @@
+-- Every statement that is longer than a line, by name (see queries.py).
+
+-- name: claim
+-- A new owner raises the epoch; whoever held the partition before is refused from here on.
+insert into sink_offsets (cluster_id, topic, topic_id, partition, epoch, owner, next_offset, snapshot_offset)
+values (%(cluster_id)s, %(topic)s, %(topic_id)s, %(partition)s, 1, %(owner)s, %(start)s, %(start)s)
+on conflict (cluster_id, topic, topic_id, partition)
+do update set epoch = sink_offsets.epoch + 1, owner = excluded.owner, updated = now()
+returning epoch, next_offset, snapshot_offset;
+
+-- name: other_lives
+-- Marks of a topic of the same name that is not the one we read: it was deleted and made anew.
+select distinct topic_id from sink_offsets
+where cluster_id = %(cluster_id)s and topic = %(topic)s and topic_id <> %(topic_id)s;
+
+-- name: lock
+select epoch, next_offset from sink_offsets
+where cluster_id = %(cluster_id)s and topic = %(topic)s and topic_id = %(topic_id)s and partition = %(partition)s
+for update;
+
+-- name: advance
+update sink_offsets
+set next_offset = %(next_offset)s, stored = stored + %(stored)s, duplicates = duplicates + %(duplicates)s,
+    conflicts = conflicts + %(conflicts)s, poison = poison + %(poison)s, updated = now()
+where cluster_id = %(cluster_id)s and topic = %(topic)s and topic_id = %(topic_id)s and partition = %(partition)s;
+
+-- name: advance_snapshot
+update sink_offsets set snapshot_offset = %(snapshot_offset)s, updated = now()
+where cluster_id = %(cluster_id)s and topic = %(topic)s and topic_id = %(topic_id)s and partition = %(partition)s;
+
+-- name: totals
+select coalesce(sum(stored), 0)::bigint, coalesce(sum(duplicates), 0)::bigint,
+       coalesce(sum(conflicts), 0)::bigint, coalesce(sum(poison), 0)::bigint
+from sink_offsets;
+
+-- name: save_block
+insert into detector_snapshots (cluster_id, topic, topic_id, partition, block, detector, state)
+values (%(cluster_id)s, %(topic)s, %(topic_id)s, %(partition)s, %(block)s, %(detector)s, %(state)s)
+on conflict (cluster_id, topic, topic_id, partition, block)
+do update set detector = excluded.detector, state = excluded.state;
+
+-- name: forget_foreign_blocks
+delete from detector_snapshots
+where cluster_id = %(cluster_id)s and topic = %(topic)s and topic_id = %(topic_id)s and partition = %(partition)s
+  and detector <> %(detector)s;
+
+-- name: load_blocks
+select block, state from detector_snapshots
+where cluster_id = %(cluster_id)s and topic = %(topic)s and topic_id = %(topic_id)s and partition = %(partition)s
+  and detector = %(detector)s
+order by block;
+
+-- name: create_staging
+create temporary table if not exists staged (
+    ts timestamptz not null, device_id text not null, metric text not null,
+    value double precision not null, accepted timestamptz not null
+) on commit delete rows;
+
+-- name: losers
+-- All that was said about each key, stored or arriving, ranked by the policy: the first of a key stands.
+with arriving as (select distinct device_id, metric, ts from staged),
+candidates as (
+    select r.device_id, r.metric, r.ts, r.value, r.accepted, true as stored
+    from readings r join arriving using (device_id, metric, ts)
+    union all
+    select device_id, metric, ts, value, accepted, false from staged
+),
+ranked as (
+    select device_id, metric, ts, value, row_number() over best as place, first_value(value) over best as standing
+    from candidates
+    window best as (partition by device_id, metric, ts order by accepted {order}, value {order}, stored desc)
+)
+select device_id, metric, ts, value, standing from ranked where place > 1;
+
+-- name: merge
+insert into readings as r (ts, device_id, metric, value, accepted)
+select distinct on (device_id, metric, ts) ts, device_id, metric, value, accepted from staged
+order by device_id, metric, ts, accepted {order}, value {order}
+on conflict (device_id, metric, ts)
+do update set value = excluded.value, accepted = excluded.accepted
+where (excluded.accepted, excluded.value) {better} (r.accepted, r.value);
+
+-- name: see_devices
+insert into devices (device_id, class, units, tags, first_seen, last_seen)
+select device_id, class, units, tags, first_seen, last_seen
+from unnest(%(device_id)s::text[], %(class)s::text[], %(units)s::jsonb[], %(tags)s::jsonb[],
+            %(first_seen)s::timestamptz[], %(last_seen)s::timestamptz[])
+     as seen (device_id, class, units, tags, first_seen, last_seen)
+order by device_id
+on conflict (device_id) do update
+set units = devices.units || excluded.units,
+    tags = devices.tags || excluded.tags,
+    class = case when devices.class = '' then excluded.class else devices.class end,
+    first_seen = least(devices.first_seen, excluded.first_seen),
+    last_seen = greatest(devices.last_seen, excluded.last_seen);
+
+-- name: insert_insight
+insert into insights (id, request_id, region, tenant, device_id, metric, window_start, window_end, kind, severity,
+                      summary, source, model, prompt_hash, prompt_tokens, completion_tokens, cost_usd, latency_s,
+                      created, detail)
+values (%(id)s, %(request_id)s, %(region)s, %(tenant)s, %(device_id)s, %(metric)s, %(window_start)s, %(window_end)s,
+        %(kind)s, %(severity)s, %(summary)s, %(source)s, %(model)s, %(prompt_hash)s, %(prompt_tokens)s,
+        %(completion_tokens)s, %(cost_usd)s, %(latency_s)s, %(created)s, %(detail)s)
+on conflict (id) do nothing;
+
+-- name: standing_insight
+select id::text, request_id::text, region, tenant, device_id, metric, window_start, window_end, kind, severity, summary,
+       source, model, prompt_hash, prompt_tokens, completion_tokens, cost_usd, latency_s, created, detail
+from insights where id = %(id)s;

@@ -1,0 +1,125 @@
+"""The database as the agents use it: one connection that is made anew when it breaks, and every step tried again.
+
+Each step is one transaction that may be repeated: its marks and keys see to it that a repetition changes nothing, even
+when the answer to a COMMIT was lost. What passes by itself (a restart, a lock, a full disk that someone empties) is
+waited for; while it lasts, nothing more is read from Kafka.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import psycopg
+import stamina
+from psycopg import Connection
+
+from connectors.errors import UnreachableError
+from connectors.timescale import devices, insights, ledger, snapshots
+from connectors.timescale.connection import connect
+from connectors.timescale.devices import DeviceSeen
+from connectors.timescale.ledger import Counts, Marks, PartitionKey, Row
+from connectors.timescale.settings import DatabaseSettings
+from connectors.timescale.writer import OnConflicts, PartitionRows, Writer
+from schemas.models import Insight
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# What may pass by itself. (Deadlocks, lock time-outs and a full disk are OperationalErrors too.)
+TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError, UnreachableError)
+FIRST_WAIT_S = 0.1
+LONGEST_WAIT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceKnown:
+    """What the table `devices` says of a device."""
+
+    tenant: str = ""
+    device_class: str = ""
+    units: Mapping[str, str] | None = None
+
+
+class Store:
+    """One database; not for several threads at once."""
+
+    def __init__(self, settings: DatabaseSettings, *, patience_s: float = 300.0) -> None:
+        """Nothing is connected yet. Errors that may pass are waited for up to `patience_s`, then raised."""
+        self._settings = settings
+        self._patience_s = patience_s
+        self._connection: Connection[Row] | None = None
+
+    def claim(self, key: PartitionKey, *, owner: str, log_start: int, log_end: int) -> Marks:
+        """Take a partition over (`ledger.claim`)."""
+        return self._do(lambda c: ledger.claim(c, key, owner=owner, log_start=log_start, log_end=log_end))
+
+    def write(self, parts: Sequence[PartitionRows], on_conflicts: OnConflicts) -> Counts:
+        """Store rows exactly once (`writer.Writer`)."""
+        return self._do(lambda c: Writer(c, self._settings.conflict_policy, on_conflicts).write(parts))
+
+    def load_snapshot(self, key: PartitionKey, detector: str) -> dict[int, bytes]:
+        """Read detector state (`snapshots.load`)."""
+        return self._do(lambda c: snapshots.load(c, key, detector))
+
+    def save_snapshot(
+        self, key: PartitionKey, epoch: int, *, offset: int, detector: str, blocks: Mapping[int, bytes]
+    ) -> None:
+        """Write detector state and move its mark (`snapshots.save`)."""
+        self._do(lambda c: snapshots.save(c, key, epoch, offset=offset, detector=detector, blocks=blocks))
+
+    def see_devices(self, seen: Sequence[DeviceSeen]) -> None:
+        """Add and update devices (`devices.see`)."""
+        if seen:
+            self._do(lambda c: devices.see(c, seen))
+
+    def device(self, device_id: str) -> DeviceKnown:
+        """Look a device up; one that is not there has no tenant, class or units."""
+        statement = "select tenant, class, units from devices where device_id = %s"
+        row = self._do(lambda c: c.execute(statement, (device_id,)).fetchone())
+        if row is None:
+            return DeviceKnown()
+        tenant, device_class, units = row
+        return DeviceKnown(str(tenant), str(device_class), units if isinstance(units, dict) else None)
+
+    def insight(self, insight_id: str) -> Insight | None:
+        """Give the insight that stands under this id, if there is one."""
+        return self._do(lambda c: insights.standing(c, insight_id))
+
+    def store_insight(self, insight: Insight) -> Insight:
+        """Store an insight and give the one that stands (`insights.store`)."""
+        return self._do(lambda c: insights.store(c, insight))
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _do(self, step: "Callable[[Connection[Row]], T]") -> T:
+        attempts = stamina.retry_context(
+            on=TRANSIENT,
+            attempts=None,
+            timeout=self._patience_s,
+            wait_initial=FIRST_WAIT_S,
+            wait_max=LONGEST_WAIT_S,
+        )
+        for attempt in attempts:
+            with attempt:
+                try:
+                    return step(self._connected())
+                except TRANSIENT as error:
+                    log.warning("the database failed, trying again: %s", _first_line(error))
+                    self.close()
+                    raise
+        raise AssertionError  # pragma: no cover  # stamina gives a result or raises
+
+    def _connected(self) -> "Connection[Row]":
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._settings, autocommit=True)
+        return self._connection
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

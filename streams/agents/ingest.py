@@ -1,0 +1,249 @@
+"""A batch of `readings`, all of its way: decoded, checked, stored exactly once, watched, and asked about if unusual.
+
+The steps of a batch, in the order that keeps every promise when the process dies between any two of them:
+1. drop what was taken already (a batch may be delivered again);
+2. decode and check; what cannot be used is confirmed in `dead-letters`, unless the mark says that it was;
+3. store the rows of all partitions and move their marks, in one transaction (conflicts are confirmed in
+   `dead-letters` inside it, before it commits);
+4. write down devices that are new;
+5. let the detectors see the rows, in the order of the log;
+6. confirm the requests for analysis in `analysis-requests`;
+7. only then move the position: a snapshot covers what is before it.
+A snapshot is written between batches; after a crash the log is read from there again, and marks and ids that are a
+function of the log see to it that nothing is stored or asked twice.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from connectors.clock import Clock
+from connectors.kafka.admin import Admin
+from connectors.kafka.producer import Outgoing, Producer
+from connectors.timescale.ledger import Counts, PartitionKey
+from connectors.timescale.store import Store
+from connectors.timescale.writer import Conflict, PartitionRows
+from schemas.codec import encode
+from schemas.topics import ANALYSIS_REQUESTS
+from streams.agents import letters
+from streams.agents.partitions import Partition
+from streams.agents.poison_limit import PoisonLimit
+from streams.agents.requests import request_for
+from streams.agents.sightings import Sightings
+from streams.columns.batch import Poison, RawBatch, Records, Rows
+from streams.columns.decode import decode
+from streams.columns.flatten import flatten
+from streams.columns.validate import validate
+from streams.detect.detector import DETECTOR, Alarm, Detector
+from streams.detect.state import SeriesTable
+
+log = logging.getLogger(__name__)
+
+# What a snapshot says while detection is off: state from before must not be taken for one that saw these readings.
+NO_DETECTOR = "none"
+
+TopicPartition = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the ingest agent reaches of the outside world."""
+
+    store: Store
+    producer: Producer
+    admin: Admin
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A batch after step 2."""
+
+    batch: RawBatch
+    partition: Partition
+    records: Records
+    rows: Rows
+    poison: Sequence[Poison]
+
+
+class Ingest:
+    """Everything that the ingest agent does with batches; synchronous, for one thread."""
+
+    def __init__(self, outside: Outside, *, region: str, owner: str, detection: bool) -> None:
+        """`owner` names this worker in the marks, for people who look there."""
+        self._outside = outside
+        self._region = region
+        self._owner = owner
+        self._detection = detection
+        self._detector = DETECTOR if detection else NO_DETECTOR
+        self._partitions: dict[TopicPartition, Partition] = {}
+        self._limit = PoisonLimit()
+        self._sightings = Sightings()
+        self.counts = Counts()
+
+    # -- ownership -----------------------------------------------------------------------------------------------------
+
+    def take_over(self, wanted: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Become the owner of these partitions and of no others; give the offset to read each from.
+
+        Raises:
+            LogChangedError: the log is not the one that the marks speak of.
+
+        """
+        self._partitions.clear()
+        wanted = list(wanted)
+        if not wanted:
+            return {}
+        cluster = self._outside.admin.cluster_id()
+        topics = self._outside.admin.topics({topic for topic, _ in wanted})
+        bounds = self._outside.admin.bounds(wanted)
+        for topic, number in wanted:
+            key = PartitionKey(cluster, topic, topics[topic].id, number)
+            bound = bounds[topic, number]
+            marks = self._outside.store.claim(key, owner=self._owner, log_start=bound.start, log_end=bound.end)
+            blocks = self._outside.store.load_snapshot(key, self._detector)
+            start = min(marks.snapshot_offset, marks.next_offset)
+            self._partitions[topic, number] = Partition(
+                key,
+                epoch=marks.epoch,
+                next_offset=marks.next_offset,
+                position=start,
+                detector=Detector(SeriesTable.restore(blocks)),
+                snapshot_offset=start,
+            )
+        return self.positions()
+
+    def positions(self) -> Mapping[TopicPartition, int]:
+        """Give the next record to take of each partition that is ours."""
+        return {name: partition.position for name, partition in self._partitions.items()}
+
+    # -- batches -------------------------------------------------------------------------------------------------------
+
+    def process(self, batches: Sequence[RawBatch]) -> None:
+        """Take batches, at most one of each partition, through all steps.
+
+        Raises:
+            FencedError: another worker owns one of the partitions; nothing of these batches was stored by this call.
+            DeliveryError: Kafka did not confirm a dead letter or a request.
+            PoisonLimitError: most of what many devices send is poison.
+
+        """
+        checked = [self._check(fresh, partition) for fresh, partition in self._fresh(batches)]
+        if not checked:
+            return
+        self._store(checked)
+        for part in checked:
+            self._outside.store.see_devices(self._sightings.of(part.records, part.batch))
+        requests = [request for part in checked if self._detection for request in self._detect(part)]
+        self._outside.producer.publish(requests)
+        for part in checked:
+            part.partition.position = part.batch.end
+
+    def _fresh(self, batches: Sequence[RawBatch]) -> Iterable[tuple[RawBatch, Partition]]:
+        """Step 1."""
+        for batch in batches:
+            partition = self._partitions.get((batch.topic, batch.partition))
+            if partition is None:  # it went to another worker while the batch waited
+                continue
+            first = int(np.searchsorted(batch.offsets, partition.position))
+            if first < len(batch):
+                yield batch.since(first), partition
+
+    def _check(self, batch: RawBatch, partition: Partition) -> _Checked:
+        """Step 2."""
+        decoded, undecodable = decode(batch)
+        records, invalid = validate(decoded, batch)
+        poison = sorted(undecodable + invalid, key=lambda found: found.position)
+        self._limit.check(batch, poison)
+        unconfirmed = [found for found in poison if batch.offsets[found.position] >= partition.next_offset]
+        if unconfirmed:
+            log.warning("%d records of %s[%d] cannot be used", len(unconfirmed), batch.topic, batch.partition)
+            self._outside.producer.publish(
+                letters.of_poison(batch, unconfirmed, region=self._region, clock=self._outside.clock)
+            )
+        return _Checked(batch, partition, records, flatten(records, batch), poison)
+
+    def _store(self, checked: Sequence[_Checked]) -> None:
+        """Step 3."""
+        parts = [
+            PartitionRows(
+                part.partition.key,
+                part.partition.epoch,
+                next_offset=part.batch.end,
+                columns=part.rows.columns,
+                offsets=part.rows.offsets,
+                poison=part.batch.offsets[np.array([found.position for found in part.poison], dtype=np.int64)],
+            )
+            for part in checked
+            if part.batch.end > part.partition.next_offset
+        ]
+        if not parts:
+            return
+        self.counts += self._outside.store.write(parts, self._confirm_conflicts)
+        for part in checked:
+            part.partition.next_offset = max(part.partition.next_offset, part.batch.end)
+
+    def _confirm_conflicts(self, conflicts: Sequence[Conflict]) -> None:
+        self._outside.producer.publish(letters.of_conflicts(conflicts, region=self._region, clock=self._outside.clock))
+
+    def _detect(self, part: _Checked) -> Iterable[Outgoing]:
+        """Step 5."""
+        for alarm in part.partition.detector.take(part.rows.columns, part.rows.offsets):
+            yield self._request(alarm, part)
+
+    def _request(self, alarm: Alarm, part: _Checked) -> Outgoing:
+        position = int(np.searchsorted(part.batch.offsets, alarm.last_offset))
+        request = request_for(
+            alarm,
+            self._outside.store.device(alarm.device_id),
+            region=self._region,
+            topic=part.batch.topic,
+            partition=part.batch.partition,
+            accepted=letters.moment(int(part.batch.accepted[position])),
+        )
+        return Outgoing(ANALYSIS_REQUESTS.name, alarm.device_id.encode(), encode(request))
+
+    # -- snapshots -----------------------------------------------------------------------------------------------------
+
+    @property
+    def unsaved(self) -> bool:
+        """Say whether a snapshot would have anything to write."""
+        return any(partition.unsaved for partition in self._partitions.values())
+
+    def snapshot(self) -> Mapping[TopicPartition, int]:
+        """Write what the detectors have seen since the last snapshot; give the offsets that are now covered."""
+        covered = {}
+        for name, partition in self._partitions.items():
+            if not partition.unsaved:
+                continue
+            table = partition.detector.table
+            self._outside.store.save_snapshot(
+                partition.key,
+                partition.epoch,
+                offset=partition.position,
+                detector=self._detector,
+                blocks=table.changed_blocks(),
+            )
+            table.saved()
+            partition.snapshot_offset = covered[name] = partition.position
+        return covered
+
+
+def merge(batches: Sequence[RawBatch]) -> list[RawBatch]:
+    """Join batches of the same partition, in the order in which they came."""
+    by_partition: dict[TopicPartition, list[RawBatch]] = {}
+    for batch in batches:
+        by_partition.setdefault((batch.topic, batch.partition), []).append(batch)
+    return [group[0] if len(group) == 1 else _join(group) for group in by_partition.values()]
+
+
+def _join(group: Sequence[RawBatch]) -> RawBatch:
+    return replace(
+        group[0],
+        offsets=np.concatenate([batch.offsets for batch in group]),
+        accepted=np.concatenate([batch.accepted for batch in group]),
+        keys=[key for batch in group for key in batch.keys],
+        values=[value for batch in group for value in batch.values],
+    )

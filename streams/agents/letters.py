@@ -1,0 +1,64 @@
+"""What goes to `dead-letters`, and how: with its original bytes, where it stood, and why."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from connectors.clock import Clock
+from connectors.kafka.producer import Outgoing
+from connectors.timescale.writer import Conflict
+from schemas.codec import encode
+from schemas.fields import deterministic_id
+from schemas.models import DeadLetter, Reading
+from schemas.topics import DEAD_LETTERS, READINGS
+from streams.columns.batch import Poison, RawBatch
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(microseconds: int) -> datetime:
+    """Turn microseconds since the epoch into an instant."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def of_poison(batch: RawBatch, poison: Sequence[Poison], *, region: str, clock: Clock) -> list[Outgoing]:
+    """Make a letter for each record that cannot be used; its id is its coordinates."""
+    letters = []
+    for found in poison:
+        offset = int(batch.offsets[found.position])
+        key = batch.keys[found.position]
+        letter = DeadLetter(
+            id=deterministic_id("poison", region, batch.topic, str(batch.partition), str(offset)),
+            region=region,
+            stage="ingest",
+            reason=found.reason,
+            detail=found.detail,
+            topic=batch.topic,
+            partition=batch.partition,
+            offset=offset,
+            accepted=moment(int(batch.accepted[found.position])),
+            key=key,
+            value=batch.values[found.position],
+            created=clock.now(),
+        )
+        letters.append(Outgoing(DEAD_LETTERS.name, key, encode(letter)))
+    return letters
+
+
+def of_conflicts(conflicts: Sequence[Conflict], *, region: str, clock: Clock) -> list[Outgoing]:
+    """Make a letter for each value that lost; its id is the device, the metric, the instant and the value."""
+    letters = []
+    for lost in conflicts:
+        reading = Reading(device_id=lost.device_id, ts=lost.ts, metrics={lost.metric: lost.value})
+        letter = DeadLetter(
+            id=deterministic_id("conflict", lost.device_id, lost.metric, lost.ts.isoformat(), repr(lost.value)),
+            region=region,
+            stage="sink",
+            reason="conflict",
+            detail=f"{lost.metric} at {lost.ts.isoformat()}: {lost.standing!r} stands, {lost.value!r} lost",
+            topic=READINGS.name,
+            key=lost.device_id.encode(),
+            value=encode(reading),
+            created=clock.now(),
+        )
+        letters.append(Outgoing(DEAD_LETTERS.name, lost.device_id.encode(), encode(letter)))
+    return letters

@@ -1,0 +1,23 @@
+"""A partition in the hands of this worker: who we are to it, how far we are, and what its detectors know."""
+
+from dataclasses import dataclass, field
+
+from connectors.timescale.ledger import PartitionKey
+from streams.detect.detector import Detector
+
+
+@dataclass(slots=True)
+class Partition:
+    """The working state of one partition between being assigned and being left."""
+
+    key: PartitionKey
+    epoch: int
+    next_offset: int  # the mark in the database: rows of the records below it are stored
+    position: int  # the next record to take
+    detector: Detector = field(default_factory=Detector)
+    snapshot_offset: int = 0
+
+    @property
+    def unsaved(self) -> bool:
+        """Say whether the detectors have seen more than their snapshot."""
+        return self.position > self.snapshot_offset

@@ -1,0 +1,104 @@
+"""Servers for the tests: those named in the environment, else embedded ones, started once a run."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from connectors.embedded import kafka, mqtt, noida, postgres, valkey
+from connectors.embedded.choice import Say
+from connectors.embedded.server import Server
+
+ROLES = ("Kafka", "database", "Redis", "MQTT")
+used = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[used] = {}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.section("servers that the tests ran on")
+    for role in ROLES:
+        terminalreporter.write_line(f"{role}: {config.stash[used].get(role, 'no test asked for one')}")
+    reasons: dict[str, int] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reasons[reason] = reasons.get(reason, 0) + 1
+    for reason, times in sorted(reasons.items()):
+        terminalreporter.write_line(f"{times} × {reason}")
+
+
+@pytest.fixture(scope="session")
+def servers_dir() -> Iterator[Path]:
+    """A folder that an unprivileged account reaches too: pytest's own is private, which PostgreSQL for root would avoid."""
+    folder = Path(tempfile.mkdtemp(prefix="tidegate-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def _server(config: pytest.Config, role: str, variable: str, start: Callable[[], Server]) -> Iterator[Server]:
+    """Give the server that an environment variable names, else an embedded one until the end of the run."""
+    address = os.environ.get(variable, "")
+    server = Server("given", address, "", f"the address in {variable}") if address else start()
+    config.stash[used][role] = server.how
+    yield server
+    server.stop()
+
+
+def _quiet(start: Callable[[Path, Say], Server], folder: Path) -> Callable[[], Server]:
+    return lambda: start(folder, lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def kafka_server(pytestconfig: pytest.Config, servers_dir: Path) -> Iterator[Server]:
+    yield from _server(pytestconfig, "Kafka", "TIDEGATE_TEST_KAFKA", _quiet(kafka.start, servers_dir / "kafka"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server(pytestconfig: pytest.Config, servers_dir: Path) -> Iterator[Server]:
+    names = ("TIDEGATE_TEST_TIMESCALE_URL", "TIDEGATE_TEST_DATABASE_URL")
+    variable = next((name for name in names if os.environ.get(name)), names[-1])
+    for server in _server(pytestconfig, "database", variable, _quiet(postgres.start, servers_dir / "database")):
+        if server.kind == "given":
+            pytestconfig.stash[used]["database"] = f"{_described(server.address)}, {server.how}"
+        yield server
+
+
+def _described(url: str) -> str:
+    with psycopg.connect(url, connect_timeout=5) as connection:
+        version = connection.info.parameter_status("server_version")
+        row = connection.execute(
+            "select default_version from pg_available_extensions where name = 'timescaledb'"
+        ).fetchone()
+    return f"PostgreSQL {version}" + (f" with TimescaleDB {row[0]}" if row else "")
+
+
+@pytest.fixture(scope="session")
+def valkey_server(pytestconfig: pytest.Config, servers_dir: Path) -> Iterator[Server]:
+    yield from _server(pytestconfig, "Redis", "TIDEGATE_TEST_REDIS_URL", _quiet(valkey.start, servers_dir / "redis"))
+
+
+@pytest.fixture(scope="session")
+def mqtt_server(pytestconfig: pytest.Config, servers_dir: Path) -> Iterator[Server]:
+    yield from _server(pytestconfig, "MQTT", "TIDEGATE_TEST_MQTT_URL", _quiet(mqtt.start, servers_dir / "mqtt"))
+
+
+@pytest.fixture
+def topic_name() -> str:
+    return f"t-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(autouse=True)
+def _apache_kafka_or_skip(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("apache_kafka") is None:
+        return
+    server: Server = request.getfixturevalue("kafka_server")
+    if server.kind == noida.KIND:
+        pytest.skip(f"needs Apache Kafka itself; the broker is {server.how}")

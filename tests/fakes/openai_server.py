@@ -1,0 +1,326 @@
+"""A stand-in for an OpenAI-compatible server, run as a process of its own: `python openai_server.py --port 0`.
+
+It prints one JSON line, {"url": "http://127.0.0.1:PORT/v1", "control": "http://127.0.0.1:PORT/control"}, when it
+listens, and ends on SIGTERM or, with --until-stdin-closes, with its parent.
+
+How a chat completion is answered: the model's name if that is a behaviour, else the first of the queue, else the
+default. Behaviours, "name" or "name:argument":
+
+    ok              an answer made from the JSON schema of the request (or the content set at /control/content)
+    slow:S          the same after S seconds
+    drip:S          the same, a byte every S seconds: no single read is slow, the whole is
+    429:S           too many requests, with Retry-After: S (any text); without S no header
+    NNN             another HTTP error, with the API key repeated in its message
+    hang            never answers
+    reset           closes the connection instead of answering
+    cut             closes the connection in the middle of the body
+    garbage         200 with a body that is no JSON
+    empty           no choices
+    refusal         the model refuses
+    filtered        finish_reason content_filter
+    truncated       finish_reason length, content cut in the middle
+    truncated-json  finish_reason stop, content cut in the middle
+    wrong-schema    JSON that does not fit the schema
+    no-usage        ok, without usage
+
+Tokens are bytes: usage says ceil(UTF-8 bytes of the messages' contents / 4) and ceil(bytes of the content / 4).
+
+Control: GET and DELETE /control/requests, PUT /control/default {"behaviour": …}, PUT /control/queue
+{"behaviours": […]}, PUT /control/content {"content": text or null}.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import itertools
+import json
+import signal
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+Json = dict[str, Any]
+
+NAMES = frozenset(
+    {"ok", "slow", "drip", "hang", "reset", "cut", "garbage", "empty", "refusal", "filtered"}
+    | {"truncated", "truncated-json", "wrong-schema", "no-usage"}
+)
+VECTOR = 16
+BYTES_PER_TOKEN = 4
+
+
+@dataclass
+class Response:
+    """What is sent, and how."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    wait_s: float = 0.0
+    drip_s: float = 0.0
+    # How much of the body is sent before the connection is closed; None sends all of it.
+    cut: int | None = None
+
+    @classmethod
+    def of(cls, content: object, status: int = 200) -> "Response":
+        return cls(status, json.dumps(content).encode())
+
+
+def is_behaviour(text: str) -> bool:
+    name = text.partition(":")[0]
+    return name in NAMES or (name.isdigit() and name in {str(int(status)) for status in HTTPStatus if status >= 400})
+
+
+def tokens(size: int) -> int:
+    return -(-size // BYTES_PER_TOKEN)
+
+
+def example(schema: Json, root: Json) -> object:
+    """Make the plainest value that fits a JSON schema."""
+    if "$ref" in schema:
+        target: Any = root
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        return example(target, root)
+    if "anyOf" in schema:
+        return example(schema["anyOf"][0], root)
+    if "enum" in schema:
+        return schema["enum"][0]
+    if schema["type"] == "object":
+        return {name: example(each, root) for name, each in schema["properties"].items()}
+    if schema["type"] == "array":
+        return [example(schema["items"], root) for _ in range(schema.get("minItems", 1))]
+    least = schema.get("minimum", 0)
+    plain = {"integer": least, "number": least, "boolean": False, "null": None, "string": "stand-in text"}
+    return plain[schema["type"]]
+
+
+class Reader(asyncio.StreamReader):
+    """A reader that tells when the client has gone, without taking a byte."""
+
+    def __init__(self) -> None:
+        super().__init__(limit=2**24)
+        self.gone = asyncio.Event()
+
+    def feed_eof(self) -> None:
+        super().feed_eof()
+        self.gone.set()
+
+    def set_exception(self, exc: Exception) -> None:
+        super().set_exception(exc)
+        self.gone.set()
+
+
+class Server:
+    """The endpoint and its control."""
+
+    def __init__(self) -> None:
+        self.requests: list[Json] = []
+        self.default = "ok"
+        self.queue: deque[str] = deque()
+        self.content: str | None = None
+        self.ids = itertools.count(1)
+
+    async def serve(self, reader: Reader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection until it closes."""
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while await self.exchange(reader, writer):
+                pass
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def exchange(self, reader: Reader, writer: asyncio.StreamWriter) -> bool:
+        """Read one request and answer it; say whether the connection can be used again."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first, *lines = head.split("\r\n")
+        method, path, _ = first.split(" ", 2)
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        record: Json = {"method": method, "path": path, "headers": headers, "at": time.time(), "ended": None}
+        response = self.route(method, path, headers, body, record)
+        gone = asyncio.ensure_future(reader.gone.wait())
+        sending = asyncio.ensure_future(self.send(writer, response))
+        await asyncio.wait({gone, sending}, return_when=asyncio.FIRST_COMPLETED)
+        record["ended"] = "answered" if sending.done() else "disconnected"
+        reusable = sending.done() and sending.result()
+        for task in (gone, sending):
+            task.cancel()
+        await asyncio.wait({gone, sending})
+        return reusable
+
+    async def send(self, writer: asyncio.StreamWriter, response: Response | None) -> bool:
+        if response is None:
+            await asyncio.Event().wait()
+            return False
+        await asyncio.sleep(response.wait_s)
+        if response.status == 0:
+            return False
+        head = {"content-type": "application/json", **response.headers, "content-length": str(len(response.body))}
+        phrase = HTTPStatus(response.status).phrase
+        lines = [f"HTTP/1.1 {response.status} {phrase}", *(f"{name}: {value}" for name, value in head.items()), "", ""]
+        writer.write("\r\n".join(lines).encode("latin-1"))
+        body = response.body if response.cut is None else response.body[: response.cut]
+        for piece in (body[at : at + 1] for at in range(len(body))) if response.drip_s else (body,):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(response.drip_s)
+        return response.cut is None
+
+    def route(self, method: str, path: str, headers: dict[str, str], body: bytes, record: Json) -> Response | None:
+        if path.startswith("/control/"):
+            return self.control(method, path.removeprefix("/control/"), body)
+        self.requests.append(record)
+        try:
+            record["body"] = json.loads(body) if body else None
+        except ValueError:
+            return self.error(400, "the body is no JSON", headers)
+        match method, path:
+            case "POST", "/v1/chat/completions":
+                return self.complete(record, headers)
+            case "POST", "/v1/embeddings":
+                return self.embed(record["body"])
+            case "GET", "/v1/models":
+                models = [{"id": "stand-in", "object": "model", "created": 0, "owned_by": "tests"}]
+                return Response.of({"object": "list", "data": models})
+        return self.error(404, "no such path", headers)
+
+    def control(self, method: str, what: str, body: bytes) -> Response:
+        given = json.loads(body) if body else {}
+        match method, what:
+            case "GET", "requests":
+                return Response.of(self.requests)
+            case "DELETE", "requests":
+                self.requests.clear()
+            case "PUT", "default" if is_behaviour(given["behaviour"]):
+                self.default = given["behaviour"]
+            case "PUT", "queue" if all(map(is_behaviour, given["behaviours"])):
+                self.queue = deque(given["behaviours"])
+            case "PUT", "content":
+                self.content = given["content"]
+            case _:
+                return Response.of({"error": f"not understood: {method} {what} {given}"}, 400)
+        return Response.of({})
+
+    def complete(self, record: Json, headers: dict[str, str]) -> Response | None:
+        asked: Json = record["body"]
+        behaviour = asked["model"] if is_behaviour(asked["model"]) else self.queued()
+        record["behaviour"] = behaviour
+        name, _, argument = behaviour.partition(":")
+        if name.isdigit():
+            response = self.error(int(name), "the server was told to fail", headers)
+            if argument:
+                response.headers["retry-after"] = argument
+            return response
+        match name:
+            case "hang":
+                return None
+            case "reset":
+                return Response(status=0)
+            case "garbage":
+                return Response(body=b"<html>Bad gateway?</html>")
+        response = Response.of(self.completion(name, asked))
+        match name:
+            case "slow":
+                response.wait_s = float(argument)
+            case "drip":
+                response.drip_s = float(argument)
+            case "cut":
+                response.cut = len(response.body) // 2
+        return response
+
+    def queued(self) -> str:
+        return self.queue.popleft() if self.queue else self.default
+
+    def completion(self, name: str, asked: Json) -> Json:
+        content: str | None = self.answer(asked)
+        finish, refusal = "stop", None
+        match name:
+            case "refusal":
+                content, refusal = None, "I cannot help with that."
+            case "filtered":
+                content, finish = None, "content_filter"
+            case "truncated":
+                content, finish = (content or "")[: len(content or "") // 2], "length"
+            case "truncated-json":
+                content = (content or "")[: len(content or "") // 2]
+            case "wrong-schema":
+                content = json.dumps({"unexpected": str(asked["messages"][-1]["content"])[:40]})
+        sent = sum(len(str(message["content"]).encode()) for message in asked["messages"])
+        message = {"role": "assistant", "content": content, "refusal": refusal}
+        usage = {"prompt_tokens": tokens(sent), "completion_tokens": tokens(len((content or refusal or "").encode()))}
+        usage["total_tokens"] = sum(usage.values())
+        completion: Json = {
+            "id": f"chatcmpl-{next(self.ids)}",
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": f"{asked['model']}-stand-in",
+            "choices": [] if name == "empty" else [{"index": 0, "message": message, "finish_reason": finish}],
+        }
+        return completion if name == "no-usage" else completion | {"usage": usage}
+
+    def answer(self, asked: Json) -> str:
+        if self.content is not None:
+            return self.content
+        form = asked.get("response_format") or {}
+        if form.get("type") == "json_schema":
+            schema = form["json_schema"]["schema"]
+            return json.dumps(example(schema, schema))
+        return "{}" if form.get("type") == "json_object" else "stand-in text"
+
+    def embed(self, asked: Json) -> Response:
+        """Give each text the unit vector that its SHA-256 makes: equal texts have equal vectors, nothing more."""
+        texts = [asked["input"]] if isinstance(asked["input"], str) else asked["input"]
+        data = [{"object": "embedding", "index": at, "embedding": vector(text)} for at, text in enumerate(texts)]
+        spent = tokens(sum(len(text.encode()) for text in texts))
+        usage = {"prompt_tokens": spent, "total_tokens": spent}
+        return Response.of({"object": "list", "model": asked["model"], "data": data, "usage": usage})
+
+    def error(self, status: int, message: str, headers: dict[str, str]) -> Response:
+        # Servers do repeat the key in the text of an error.
+        text = f"{message} (authorization: {headers.get('authorization')})"
+        code = "rate_limit_exceeded" if status == HTTPStatus.TOO_MANY_REQUESTS else "stand_in_error"
+        return Response.of({"error": {"message": text, "type": "stand_in", "param": None, "code": code}}, status)
+
+
+def vector(text: str) -> list[float]:
+    raw = [byte - 127.5 for byte in hashlib.sha256(text.encode()).digest()[:VECTOR]]
+    length = sum(each * each for each in raw) ** 0.5
+    return [each / length for each in raw]
+
+
+async def main(port: int, *, until_stdin_closes: bool) -> None:
+    server = Server()
+    loop = asyncio.get_running_loop()
+
+    def connection() -> asyncio.StreamReaderProtocol:
+        reader = Reader()
+        return asyncio.StreamReaderProtocol(reader, lambda _, writer: server.serve(reader, writer))
+
+    listener = await loop.create_server(connection, "127.0.0.1", port)
+    address = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if until_stdin_closes:
+        stdin = asyncio.StreamReader()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
+        parent = asyncio.ensure_future(stdin.read())
+        parent.add_done_callback(lambda _: stop.set())
+    sys.stdout.write(json.dumps({"url": f"{address}/v1", "control": f"{address}/control"}) + "\n")
+    sys.stdout.flush()
+    await stop.wait()
+    listener.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="A stand-in for an OpenAI-compatible server.")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--until-stdin-closes", action="store_true")
+    arguments = parser.parse_args()
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(main(arguments.port, until_stdin_closes=arguments.until_stdin_closes))

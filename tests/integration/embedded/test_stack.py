@@ -1,0 +1,214 @@
+"""The whole stack: it starts, keeps its data whatever happens to the one who started it, and leaves nothing behind."""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import psutil
+import psycopg
+import pytest
+import redis
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from connectors.embedded import kafka, lock, noida, ports, postgres, stack
+from connectors.embedded.choice import NothingToStartError, Say
+from connectors.embedded.server import Server, StartError
+
+STARTER = """
+import json, sys
+from pathlib import Path
+from connectors.embedded import stack
+up = stack.start(Path(sys.argv[1]), stack.Given(), lambda line: None)
+addresses = {name: getattr(up, name).address for name in ("kafka", "database", "redis", "mqtt")}
+print(json.dumps(addresses), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A folder that an unprivileged account reaches too."""
+    folder = Path(tempfile.mkdtemp(prefix="tidegate-stack-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def all_gone(processes: list[psutil.Process], within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        try:
+            if all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in processes):
+                return True
+        except psutil.NoSuchProcess:
+            continue
+        time.sleep(0.05)
+    return False
+
+
+def create_topic(address: str, topic: str) -> None:
+    client = AdminClient({"bootstrap.servers": address})
+    client.create_topics([NewTopic(topic, 1, 1)])[topic].result(10)
+
+
+def produce(address: str, topic: str, value: bytes) -> None:
+    errors: list[object] = []
+    producer = Producer({"bootstrap.servers": address, "enable.idempotence": True, "acks": "all"})
+    producer.produce(topic, value, on_delivery=lambda error, _: errors.append(error))
+    assert producer.flush(10) == 0
+    assert errors == [None]
+
+
+def consume(address: str, topic: str, count: int) -> list[bytes | None]:
+    settings = {"bootstrap.servers": address, "group.id": "test", "enable.auto.commit": False}
+    consumer = Consumer(settings)
+    try:
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        return [message.value() for message in consumer.consume(count, timeout=10)]
+    finally:
+        consumer.close()
+
+
+def insert(url: str, value: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("create table if not exists kept (value text)")
+        connection.execute("insert into kept values (%s)", [value])
+
+
+def rows(url: str) -> list[str]:
+    with psycopg.connect(url) as connection:
+        return [value for (value,) in connection.execute("select value from kept order by value")]
+
+
+def mqtt_client(url: str, client_id: str, *, clean: bool) -> paho.Client:
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=clean, protocol=MQTTProtocolVersion.MQTTv311
+    )
+    host, port = url.removeprefix("mqtt://").split(":")
+    client.connect(host, int(port))
+    return client
+
+
+def subscribe_and_leave(url: str) -> None:
+    client = mqtt_client(url, "keeper", clean=False)
+    done: list[object] = []
+    client.on_connect = lambda *_: client.subscribe("devices/+/readings", qos=1)
+    client.on_subscribe = lambda *_: done.append(client.disconnect())
+    loop_until(client, done, 1)
+
+
+def loop_until(client: paho.Client, seen: list[object], count: int) -> None:
+    deadline = time.monotonic() + 10
+    while len(seen) < count:
+        assert time.monotonic() < deadline, f"{len(seen)} of {count}"
+        client.loop(0.05)
+
+
+def publish(url: str, payload: bytes) -> None:
+    client = mqtt_client(url, "device", clean=True)
+    acknowledged: list[object] = []
+    client.on_connect = lambda *_: client.publish("devices/d/readings", payload, qos=1)
+    client.on_publish = lambda *_: acknowledged.append(None)
+    loop_until(client, acknowledged, 1)
+    client.disconnect()
+
+
+def queued(url: str, count: int) -> list[object]:
+    client = mqtt_client(url, "keeper", clean=False)
+    payloads: list[object] = []
+    client.on_message = lambda _, __, message: payloads.append(message.payload)
+    loop_until(client, payloads, count)
+    client.disconnect()
+    return payloads
+
+
+
+def test_data_outlive_a_killed_parent_and_a_stop_and_no_process_is_left(data_dir: Path) -> None:
+    topic = f"t-{uuid.uuid4().hex[:8]}"
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTER, str(data_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        at = json.loads(parent.stdout.readline())
+        create_topic(at["kafka"], topic)
+        produce(at["kafka"], topic, b"1")
+        insert(at["database"], "1")
+        redis.Redis.from_url(at["redis"]).set("kept", "1")
+        subscribe_and_leave(at["mqtt"])
+        publish(at["mqtt"], b"1")
+        with pytest.raises(lock.InUseError, match=rf"{data_dir} is in use by process {parent.pid}"):
+            stack.start(data_dir, stack.Given(), lambda _: None)
+        family = psutil.Process(parent.pid).children(recursive=True)
+        assert len(family) >= 8  # four leashes and four servers
+        parent.kill()
+
+    # At once: the servers of the killed one are still stopping, and are waited for.
+    up = stack.start(data_dir, stack.Given(), lambda _: None)
+    try:
+        assert all_gone(family, 1)
+        assert {name: getattr(up, name).address for name in at} == at
+        produce(up.kafka.address, topic, b"2")
+        insert(up.database.address, "2")
+        assert redis.Redis.from_url(up.redis.address).append("kept", "2") == 2
+        publish(up.mqtt.address, b"2")
+    finally:
+        family = psutil.Process().children(recursive=True)
+        up.stop()
+    assert all_gone(family, 1)
+    up.stop()
+
+    with stack.start(data_dir, stack.Given(), lambda _: None) as up:
+        assert consume(up.kafka.address, topic, 2) == [b"1", b"2"]
+        assert rows(up.database.address) == ["1", "2"]
+        assert redis.Redis.from_url(up.redis.address).get("kept") == b"12"
+        if up.mqtt.kind == "mosquitto":
+            assert queued(up.mqtt.address, 2) == [b"1", b"2"]
+        assert all(server.alive for server in (up.kafka, up.database, up.redis, up.mqtt))
+    assert not any(server.alive for server in (up.kafka, up.database, up.redis, up.mqtt))
+
+
+def test_nothing_is_started_for_addresses_that_are_given(data_dir: Path) -> None:
+    given = stack.Given(kafka="h:1", database="postgresql://h/d", redis="redis://h", mqtt="mqtt://h")
+    with stack.start(data_dir, given, lambda _: None) as up:
+        servers = (up.kafka, up.database, up.redis, up.mqtt)
+        assert [server.kind for server in servers] == ["given"] * 4
+        assert [server.address for server in servers] == ["h:1", "postgresql://h/d", "redis://h", "mqtt://h"]
+        assert "TIDEGATE_KAFKA__BOOTSTRAP_SERVERS" in up.kafka.how
+        assert all(server.alive for server in servers)
+
+
+def test_a_part_that_fails_stops_the_others(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+    really = stack.valkey.start
+
+    def noted(folder: Path, say: Say) -> Server:
+        started.append(really(folder, say))
+        return started[0]
+
+    def fails(_folder: Path, _say: Say) -> Server:
+        raise NothingToStartError("MQTT", "TIDEGATE_MQTT__URL", ["no broker"])
+
+    monkeypatch.setattr(stack.valkey, "start", noted)
+    monkeypatch.setattr(stack.mqtt, "start", fails)
+    given = stack.Given(kafka="h:1", database="postgresql://h/d")
+    with pytest.raises(NothingToStartError, match="TIDEGATE_MQTT__URL"):
+        stack.start(data_dir, given, lambda _: None)
+    assert len(started) == 1
+    assert not started[0].alive
+    lock.release(lock.acquire(data_dir / "in-use"))
+
+
+def test_a_data_directory_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(stack.DataDirError, match=r"file/data cannot be used: .*another data directory"):
+        stack.start(tmp_path / "file" / "data", stack.Given(), lambda _: None)
