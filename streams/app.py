@@ -7,13 +7,23 @@ from dataclasses import dataclass
 from connectors.clock import SystemClock
 from connectors.kafka.admin import Admin
 from connectors.kafka.producer import Producer
+from connectors.llm.client import Model
 from connectors.timescale.store import Store
-from streams.agents.ingest import Ingest, Outside
+from streams.agents import analyze, ingest
+from streams.agents.analyze import Analyst
+from streams.agents.analyze_lane import GROUP as ANALYZE
+from streams.agents.analyze_lane import AnalyzeLane
+from streams.agents.ingest import Ingest
 from streams.agents.ingest_lane import GROUP as INGEST
 from streams.agents.ingest_lane import IngestLane
 from streams.agents.pacing import SnapshotPacing
 from streams.lane.app import LaneApp, LaneOptions
 from streams.settings import Settings
+
+# Without a model an answer costs a few milliseconds.
+RULES_IN_FLIGHT = 4
+WAITING_REQUESTS = 1000
+REQUESTS_A_BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +50,8 @@ def ingest_lane(settings: Settings) -> Lane:
     clock = SystemClock()
     producer = Producer(settings.kafka)
     store = Store(settings.database)
-    ingest = Ingest(
-        Outside(store, producer, Admin(settings.kafka), clock),
+    steps = Ingest(
+        ingest.Outside(store, producer, Admin(settings.kafka), clock),
         region=settings.region,
         owner=f"{socket.gethostname()}:{os.getpid()}",
         detection=settings.ingest.detection,
@@ -51,6 +61,19 @@ def ingest_lane(settings: Settings) -> Lane:
         max_s=settings.ingest.snapshot_max_s,
         share=settings.ingest.snapshot_share,
     )
-    lane = IngestLane(ingest, pacing, batch_records=settings.ingest.batch_records, clock=clock)
+    lane = IngestLane(steps, pacing, batch_records=settings.ingest.batch_records, clock=clock)
     options = LaneOptions(group(settings, INGEST), settings.ingest.batch_records, without_position="none")
+    return Lane(lane.app(settings.kafka, options), producer, store)
+
+
+def analyze_lane(settings: Settings) -> Lane:
+    """Put the slow lane together."""
+    producer = Producer(settings.kafka)
+    store = Store(settings.database)
+    endpoints = settings.llm.endpoints
+    model = Model(endpoints[0], settings.llm.timeout_s) if endpoints else None
+    analyst = Analyst(analyze.Outside(store, producer, SystemClock(), model), region=settings.region)
+    in_flight = endpoints[0].max_concurrent if endpoints else RULES_IN_FLIGHT
+    lane = AnalyzeLane(analyst.handle, in_flight=in_flight, waiting=WAITING_REQUESTS)
+    options = LaneOptions(group(settings, ANALYZE), REQUESTS_A_BATCH, without_position="earliest")
     return Lane(lane.app(settings.kafka, options), producer, store)

@@ -4,6 +4,7 @@ import logging
 
 import faust
 
+from schemas.errors import TidegateError
 from streams.app import Lane
 
 log = logging.getLogger(__name__)
@@ -12,16 +13,17 @@ log = logging.getLogger(__name__)
 def run(lane: Lane, log_level: str) -> int:
     """Run a lane in the foreground: SIGTERM and SIGINT end it cleanly. Give the exit code."""
     worker = faust.Worker(lane.app, loglevel=log_level, override_logging=False, redirect_stdouts=False, quiet=True)
+    code = 0
     try:
         worker.execute_from_commandline()
     except SystemExit as end:
-        code = end.code
-    else:
-        code = 0
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException as error:  # noqa: BLE001  # whatever ended the app is said below, once, and without a traceback
+        lane.app.failure = lane.app.failure or error
     finally:
         lane.close()
-    reason = lane.app.crash_reason
-    if reason is not None:
-        log.error("%s", reason)
+    if lane.app.failure is not None:
+        explained = isinstance(lane.app.failure, TidegateError)
+        log.error("the worker stops: %s", lane.app.failure, exc_info=None if explained else lane.app.failure)
         return 1
-    return code if isinstance(code, int) else 1
+    return code

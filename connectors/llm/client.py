@@ -22,7 +22,6 @@ A = TypeVar("A", bound=BaseModel)
 
 SETTING = "TIDEGATE_LLM__ENDPOINTS"
 CONNECT_TIMEOUT_S = 5.0
-MODEL_LENGTH = 128
 
 # Statuses that pass by themselves, beside 5xx: the server's own timeout, a conflict of locks, too early, too many.
 _PASSING = frozenset({408, 409, 425, 429})
@@ -100,6 +99,7 @@ class _Choice(_Loose):
 
 
 class _Tokens(_Loose):
+    # Below what a long can hold: a count beyond it could not be stored.
     prompt_tokens: int = Field(default=0, ge=0, lt=2**63)
     completion_tokens: int = Field(default=0, ge=0, lt=2**63)
 
@@ -239,8 +239,8 @@ class Model:
         try:
             parsed = answer.model_validate_json(choice.message.content)
         except ValidationError as error:
-            raise WrongAnswerError(self.name, "schema", _first(error), usage) from error
-        return Reply(parsed, completion.model[:MODEL_LENGTH] or self._endpoint.model, usage)
+            raise WrongAnswerError(self.name, "schema", _first(error), usage) from None
+        return Reply(parsed, completion.model or self._endpoint.model, usage)
 
 
 def _check_address(endpoint: Endpoint) -> None:

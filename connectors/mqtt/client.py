@@ -65,9 +65,9 @@ def always() -> bool:
 class Connection:
     """A client for one connection; all methods belong to one thread.
 
-    `protocol` is the version that an earlier connection found out. `session` keeps subscriptions and unacknowledged messages at the broker while the client is away. `on_message` gets
-    what arrives, `on_published` the packet id of each message that the broker acknowledged; `unheard` counts those for
-    which it knew no subscriber (MQTT 5 only).
+    `protocol` is the version that an earlier connection found out. `session` keeps subscriptions and unacknowledged
+    messages at the broker while the client is away. `on_message` gets what arrives, `on_published` the packet id of
+    each message that the broker acknowledged; `unheard` counts those for which it knew no subscriber (MQTT 5 only).
     """
 
     def __init__(

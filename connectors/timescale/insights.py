@@ -28,4 +28,7 @@ def standing(connection: "Connection[Row]", insight_id: str) -> Insight | None:
     """Give the insight that stands under this id, if there is one."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(query("standing_insight"), {"id": insight_id}).fetchone()
-    return None if row is None else Insight.model_validate({**row, **row.pop("detail")})
+    if row is None:
+        return None
+    detail = row.pop("detail")
+    return Insight.model_validate({**row, **detail})

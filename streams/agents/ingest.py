@@ -161,7 +161,7 @@ class Ingest:
         if unconfirmed:
             log.warning("%d records of %s[%d] cannot be used", len(unconfirmed), batch.topic, batch.partition)
             self._outside.producer.publish(
-                letters.of_poison(batch, unconfirmed, region=self._region, clock=self._outside.clock)
+                letters.of_poison(batch, unconfirmed, stage="ingest", region=self._region, clock=self._outside.clock)
             )
         return _Checked(batch, partition, records, flatten(records, batch), poison)
 

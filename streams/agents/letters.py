@@ -20,7 +20,7 @@ def moment(microseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=microseconds)
 
 
-def of_poison(batch: RawBatch, poison: Sequence[Poison], *, region: str, clock: Clock) -> list[Outgoing]:
+def of_poison(batch: RawBatch, poison: Sequence[Poison], *, stage: str, region: str, clock: Clock) -> list[Outgoing]:
     """Make a letter for each record that cannot be used; its id is its coordinates."""
     letters = []
     for found in poison:
@@ -29,7 +29,7 @@ def of_poison(batch: RawBatch, poison: Sequence[Poison], *, region: str, clock: 
         letter = DeadLetter(
             id=deterministic_id("poison", region, batch.topic, str(batch.partition), str(offset)),
             region=region,
-            stage="ingest",
+            stage=stage,
             reason=found.reason,
             detail=found.detail,
             topic=batch.topic,

@@ -1,5 +1,6 @@
 """A Faust app for one topic in batches, with the settings that make it keep its promises."""
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,13 @@ class LaneApp(faust.App):  # type: ignore[misc]  # Faust has no types that mypy 
     """One consumer group that reads topics in batches."""
 
     keeper: Keeper
+    # Why it ended, if it failed: the first reason, before those that only follow from it.
+    failure: BaseException | None = None
+
+    def _crash(self, reason: BaseException) -> None:
+        if not isinstance(reason, asyncio.CancelledError):
+            self.failure = self.failure or reason
+        super()._crash(reason)
 
     def _new_transport(self) -> LaneTransport:
         return LaneTransport(self.conf.broker_consumer, self)

@@ -36,6 +36,11 @@ UNKNOWN = Rule(
 )
 
 RULES: dict[str, Rule] = {
+    "deviation": Rule(
+        what="{metric} of {device} moved{move} away from its usual course",
+        causes=("A change of load, of operation or of the surroundings.", "A fault of the device or of the sensor."),
+        actions=(_COMPARE, _SENSOR),
+    ),
     "spike": Rule(
         what="{metric} of {device} jumped{move} for a short time",
         causes=("A short disturbance of what is measured.", "Electrical noise or a loose contact at the sensor."),

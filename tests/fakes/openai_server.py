@@ -10,7 +10,7 @@ default. Behaviours, "name" or "name:argument":
     slow:S          the same after S seconds
     drip:S          the same, a byte every S seconds: no single read is slow, the whole is
     429:S           too many requests, with Retry-After: S (any text); without S no header
-    NNN             another HTTP error, with the API key repeated in its message
+    NNN             another HTTP error, with the API key repeated in its message and as its code
     hang            never answers
     reset           closes the connection instead of answering
     cut             closes the connection in the middle of the body
@@ -22,6 +22,7 @@ default. Behaviours, "name" or "name:argument":
     truncated-json  finish_reason stop, content cut in the middle
     wrong-schema    JSON that does not fit the schema
     no-usage        ok, without usage
+    odd-usage       ok, with more tokens than a long can hold
 
 Tokens are bytes: usage says ceil(UTF-8 bytes of the messages' contents / 4) and ceil(bytes of the content / 4).
 
@@ -47,7 +48,7 @@ Json = dict[str, Any]
 
 NAMES = frozenset(
     {"ok", "slow", "drip", "hang", "reset", "cut", "garbage", "empty", "refusal", "filtered"}
-    | {"truncated", "truncated-json", "wrong-schema", "no-usage"}
+    | {"truncated", "truncated-json", "wrong-schema", "no-usage", "odd-usage"}
 )
 VECTOR = 16
 BYTES_PER_TOKEN = 4
@@ -253,6 +254,8 @@ class Server:
         sent = sum(len(str(message["content"]).encode()) for message in asked["messages"])
         message = {"role": "assistant", "content": content, "refusal": refusal}
         usage = {"prompt_tokens": tokens(sent), "completion_tokens": tokens(len((content or refusal or "").encode()))}
+        if name == "odd-usage":
+            usage["prompt_tokens"] = 2**63
         usage["total_tokens"] = sum(usage.values())
         completion: Json = {
             "id": f"chatcmpl-{next(self.ids)}",
@@ -281,9 +284,10 @@ class Server:
         return Response.of({"object": "list", "model": asked["model"], "data": data, "usage": usage})
 
     def error(self, status: int, message: str, headers: dict[str, str]) -> Response:
-        # Servers do repeat the key in the text of an error.
-        text = f"{message} (authorization: {headers.get('authorization')})"
-        code = "rate_limit_exceeded" if status == HTTPStatus.TOO_MANY_REQUESTS else "stand_in_error"
+        # Servers do repeat the key in an error.
+        key = headers.get("authorization", "").removeprefix("Bearer ")
+        text = f"{message} (authorization: {key})"
+        code = "rate_limit_exceeded" if status == HTTPStatus.TOO_MANY_REQUESTS else key
         return Response.of({"error": {"message": text, "type": "stand_in", "param": None, "code": code}}, status)
 
 

@@ -1,14 +1,11 @@
 """The whole stack: it starts, keeps its data whatever happens to the one who started it, and leaves nothing behind."""
 
 import json
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import paho.mqtt.client as paho
@@ -33,15 +30,6 @@ addresses = {name: getattr(up, name).address for name in ("kafka", "database", "
 print(json.dumps(addresses), flush=True)
 sys.stdin.read()
 """
-
-
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    """A folder that an unprivileged account reaches too."""
-    folder = Path(tempfile.mkdtemp(prefix="tidegate-stack-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 def all_gone(processes: list[psutil.Process], within_s: float) -> bool:
@@ -90,6 +78,12 @@ def rows(url: str) -> list[str]:
         return [value for (value,) in connection.execute("select value from kept order by value")]
 
 
+def append(url: str, text: str) -> str:
+    with redis.Redis.from_url(url, decode_responses=True) as client:
+        client.append("kept", text)
+        return str(client.get("kept"))
+
+
 def mqtt_client(url: str, client_id: str, *, clean: bool) -> paho.Client:
     client = paho.Client(
         CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=clean, protocol=MQTTProtocolVersion.MQTTv311
@@ -102,8 +96,8 @@ def mqtt_client(url: str, client_id: str, *, clean: bool) -> paho.Client:
 def subscribe_and_leave(url: str) -> None:
     client = mqtt_client(url, "keeper", clean=False)
     done: list[object] = []
-    client.on_connect = lambda *_: client.subscribe("devices/+/readings", qos=1)
-    client.on_subscribe = lambda *_: done.append(client.disconnect())
+    client.on_connect = lambda client, *_: client.subscribe("devices/+/readings", qos=1)
+    client.on_subscribe = lambda client, *_: done.append(client.disconnect())
     loop_until(client, done, 1)
 
 
@@ -117,7 +111,7 @@ def loop_until(client: paho.Client, seen: list[object], count: int) -> None:
 def publish(url: str, payload: bytes) -> None:
     client = mqtt_client(url, "device", clean=True)
     acknowledged: list[object] = []
-    client.on_connect = lambda *_: client.publish("devices/d/readings", payload, qos=1)
+    client.on_connect = lambda client, *_: client.publish("devices/d/readings", payload, qos=1)
     client.on_publish = lambda *_: acknowledged.append(None)
     loop_until(client, acknowledged, 1)
     client.disconnect()
@@ -132,34 +126,33 @@ def queued(url: str, count: int) -> list[object]:
     return payloads
 
 
-
-def test_data_outlive_a_killed_parent_and_a_stop_and_no_process_is_left(data_dir: Path) -> None:
+def test_data_outlive_a_killed_parent_and_a_stop_and_no_process_is_left(folder: Path) -> None:
     topic = f"t-{uuid.uuid4().hex[:8]}"
     with subprocess.Popen(
-        [sys.executable, "-c", STARTER, str(data_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", STARTER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdout is not None
         at = json.loads(parent.stdout.readline())
         create_topic(at["kafka"], topic)
         produce(at["kafka"], topic, b"1")
         insert(at["database"], "1")
-        redis.Redis.from_url(at["redis"]).set("kept", "1")
+        append(at["redis"], "1")
         subscribe_and_leave(at["mqtt"])
         publish(at["mqtt"], b"1")
-        with pytest.raises(lock.InUseError, match=rf"{data_dir} is in use by process {parent.pid}"):
-            stack.start(data_dir, stack.Given(), lambda _: None)
+        with pytest.raises(lock.InUseError, match=rf"{folder} is in use by process {parent.pid}"):
+            stack.start(folder, stack.Given(), lambda _: None)
         family = psutil.Process(parent.pid).children(recursive=True)
         assert len(family) >= 8  # four leashes and four servers
         parent.kill()
 
     # At once: the servers of the killed one are still stopping, and are waited for.
-    up = stack.start(data_dir, stack.Given(), lambda _: None)
+    up = stack.start(folder, stack.Given(), lambda _: None)
     try:
         assert all_gone(family, 1)
         assert {name: getattr(up, name).address for name in at} == at
         produce(up.kafka.address, topic, b"2")
         insert(up.database.address, "2")
-        assert redis.Redis.from_url(up.redis.address).append("kept", "2") == 2
+        append(up.redis.address, "2")
         publish(up.mqtt.address, b"2")
     finally:
         family = psutil.Process().children(recursive=True)
@@ -167,19 +160,19 @@ def test_data_outlive_a_killed_parent_and_a_stop_and_no_process_is_left(data_dir
     assert all_gone(family, 1)
     up.stop()
 
-    with stack.start(data_dir, stack.Given(), lambda _: None) as up:
+    with stack.start(folder, stack.Given(), lambda _: None) as up:
         assert consume(up.kafka.address, topic, 2) == [b"1", b"2"]
         assert rows(up.database.address) == ["1", "2"]
-        assert redis.Redis.from_url(up.redis.address).get("kept") == b"12"
+        assert append(up.redis.address, "3") == "123"
         if up.mqtt.kind == "mosquitto":
             assert queued(up.mqtt.address, 2) == [b"1", b"2"]
         assert all(server.alive for server in (up.kafka, up.database, up.redis, up.mqtt))
     assert not any(server.alive for server in (up.kafka, up.database, up.redis, up.mqtt))
 
 
-def test_nothing_is_started_for_addresses_that_are_given(data_dir: Path) -> None:
+def test_nothing_is_started_for_addresses_that_are_given(folder: Path) -> None:
     given = stack.Given(kafka="h:1", database="postgresql://h/d", redis="redis://h", mqtt="mqtt://h")
-    with stack.start(data_dir, given, lambda _: None) as up:
+    with stack.start(folder, given, lambda _: None) as up:
         servers = (up.kafka, up.database, up.redis, up.mqtt)
         assert [server.kind for server in servers] == ["given"] * 4
         assert [server.address for server in servers] == ["h:1", "postgresql://h/d", "redis://h", "mqtt://h"]
@@ -187,7 +180,7 @@ def test_nothing_is_started_for_addresses_that_are_given(data_dir: Path) -> None
         assert all(server.alive for server in servers)
 
 
-def test_a_part_that_fails_stops_the_others(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_that_fails_stops_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
     really = stack.valkey.start
 
@@ -202,10 +195,10 @@ def test_a_part_that_fails_stops_the_others(data_dir: Path, monkeypatch: pytest.
     monkeypatch.setattr(stack.mqtt, "start", fails)
     given = stack.Given(kafka="h:1", database="postgresql://h/d")
     with pytest.raises(NothingToStartError, match="TIDEGATE_MQTT__URL"):
-        stack.start(data_dir, given, lambda _: None)
+        stack.start(folder, given, lambda _: None)
     assert len(started) == 1
     assert not started[0].alive
-    lock.release(lock.acquire(data_dir / "in-use"))
+    lock.release(lock.acquire(folder / "in-use"))
 
 
 def test_a_data_directory_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:

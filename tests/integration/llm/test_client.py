@@ -8,7 +8,7 @@ import traceback
 from typing import Annotated, Any, Literal, Protocol
 
 import pytest
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from connectors.errors import ConnectorError, SlowDownError
 from connectors.llm.client import BusyEndpointError, Model, RefusedRequestError, Reply, Usage, WrongAnswerError
@@ -38,6 +38,8 @@ class Part(BaseModel):
 
 
 class Verdict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
     text: str
     level: Literal["low", "high"]
     parts: list[Part]
@@ -172,6 +174,7 @@ async def test_nobody_listening_means_slow_down_and_the_address_is_told_without_
         ("truncated-json", "schema"),
         ("wrong-schema", "schema"),
         ("garbage", "protocol"),
+        ("odd-usage", "protocol"),
     ],
 )
 async def test_a_wrong_answer_is_an_error_of_its_own(stand_in: StandIn, behaviour: str, reason: str) -> None:
@@ -181,14 +184,18 @@ async def test_a_wrong_answer_is_an_error_of_its_own(stand_in: StandIn, behaviou
     assert caught.value.reason == reason
     assert not isinstance(caught.value, SlowDownError)
     # What was spent is told, so that it can be settled.
-    spent = 0 if behaviour == "garbage" else -(-len((SYSTEM + USER).encode()) // 4)
+    spent = 0 if reason == "protocol" else -(-len((SYSTEM + USER).encode()) // 4)
     assert caught.value.usage.prompt_tokens == spent
 
 
-async def test_a_wrong_answer_repeats_nothing_that_the_server_wrote(stand_in: StandIn) -> None:
-    stand_in.content(json.dumps({"text": KEY, "level": KEY, KEY: 1}))
+@pytest.mark.parametrize(
+    "wrong",
+    [pytest.param({"level": KEY}, id="in a value"), pytest.param({KEY: 1}, id="in a name")],
+)
+async def test_a_wrong_answer_repeats_nothing_that_the_server_wrote(stand_in: StandIn, wrong: dict[str, Any]) -> None:
+    stand_in.content(json.dumps({"text": "x", "level": "low", "parts": [], **wrong}))
 
-    with pytest.raises(WrongAnswerError) as caught:
+    with pytest.raises(WrongAnswerError, match="schema") as caught:
         await ask(stand_in, "ok")
 
     assert KEY not in everything(caught.value)
@@ -232,6 +239,15 @@ async def test_the_key_is_in_no_log_and_no_error(
 def everything(error: BaseException) -> str:
     """What a log shows of an error: its traceback, and whatever it says that it was caused by."""
     return "".join(traceback.format_exception(error)) + repr(error)
+
+
+async def test_a_key_that_looks_like_an_error_code_is_not_shown_as_one(stand_in: StandIn) -> None:
+    endpoint = Endpoint(name="first", base_url=stand_in.url, api_key=SecretStr("hunter"), model="401")
+    async with Model(endpoint, PATIENCE_S) as one:
+        with pytest.raises(RefusedRequestError) as caught:
+            await one.ask(SYSTEM, USER, Verdict)
+
+    assert "hunter" not in everything(caught.value)
 
 
 async def test_the_key_of_the_environment_goes_to_no_listed_server(

@@ -3,11 +3,11 @@
 import json
 import re
 from functools import cache
-from importlib.resources import files
+from importlib.metadata import distribution
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # has no types
 import pytest
 import yaml
 from pydantic import BaseModel
@@ -46,10 +46,6 @@ def services() -> dict[str, Any]:
     return found
 
 
-def one_time(names: set[str]) -> list[str]:
-    return sorted(names)
-
-
 def interpolated(text: str) -> str:
     def value(found: re.Match[str]) -> str:
         return (found[3] if found[2] == ":-" else "") or "given"
@@ -62,18 +58,17 @@ def variables(model: type[BaseModel], prefix: str) -> set[str]:
     names = set()
     for name, field in model.model_fields.items():
         variable = f"{prefix}{name.upper()}"
-        sections = [kind for kind in (field.annotation, *get_args(field.annotation)) if _is_section(kind)]
-        names |= {inner for kind in sections for inner in variables(kind, f"{variable}__")} or {variable}
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            names |= variables(section, f"{variable}__")
+        else:
+            names.add(variable)
     return names
 
 
-def _is_section(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
 def test_it_keeps_the_compose_specification() -> None:
-    vendored = files("check_jsonschema").joinpath("builtin_schemas", "vendor", "compose-spec.json")
-    schema = json.loads(vendored.read_text("utf-8"))
+    vendored = distribution("check-jsonschema").locate_file("check_jsonschema/builtin_schemas/vendor/compose-spec.json")
+    schema = json.loads(Path(str(vendored)).read_text("utf-8"))
     validator = jsonschema.validators.validator_for(schema)(schema)
     assert [f"{list(error.absolute_path)}: {error.message}" for error in validator.iter_errors(compose())] == []
     assert "version" not in compose()
@@ -88,7 +83,7 @@ def test_every_variable_of_ours_is_a_setting(path: str) -> None:
         assert len(mentioned) > 10
 
 
-@pytest.mark.parametrize("name", one_time(OURS))
+@pytest.mark.parametrize("name", sorted(OURS))
 def test_the_settings_of_our_services_load(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in services()[name]["environment"].items():
         if value is not None:
@@ -101,7 +96,7 @@ def test_the_settings_of_our_services_load(name: str, monkeypatch: pytest.Monkey
     assert (loaded.http.host, loaded.http.port) == ("0.0.0.0", 8080)
 
 
-@pytest.mark.parametrize("name", one_time(set(SERVERS)))
+@pytest.mark.parametrize("name", sorted(SERVERS))
 def test_a_server_is_the_one_that_testcontainers_starts(name: str) -> None:
     service, image = services()[name], SERVERS[name]
     assert service["image"] == image.name
@@ -133,7 +128,7 @@ def test_embedded_kafka_on_java_has_the_version_of_the_image() -> None:
     assert images.KAFKA.name == f"apache/kafka:{java.KAFKA_VERSION}"
 
 
-@pytest.mark.parametrize("name", one_time(set(services())))
+@pytest.mark.parametrize("name", sorted(services()))
 def test_a_service_is_pinned_watched_and_restarted(name: str) -> None:
     service = services()[name]
     tag = service["image"].rpartition(":")[2]
@@ -148,7 +143,7 @@ def test_a_service_is_pinned_watched_and_restarted(name: str) -> None:
         assert {"interval", "timeout", "retries", "start_period"} <= service["healthcheck"].keys()
 
 
-@pytest.mark.parametrize("name", one_time(set(STATEFUL)))
+@pytest.mark.parametrize("name", sorted(STATEFUL))
 def test_data_is_in_a_named_volume(name: str) -> None:
     assert f"{name}-data:{STATEFUL[name]}" in services()[name]["volumes"]
     assert f"{name}-data" in compose()["volumes"]
@@ -179,7 +174,7 @@ def test_our_services_run_verbs_of_the_command_line() -> None:
     assert commands == VERBS | JOBS
 
 
-@pytest.mark.parametrize("name", one_time(OURS))
+@pytest.mark.parametrize("name", sorted(OURS))
 def test_our_services_are_confined(name: str) -> None:
     service = services()[name]
     assert service["read_only"] is True

@@ -71,6 +71,12 @@ def test_the_shape_has_limits(make: Make) -> None:
     assert Facts.of(make(samples=samples, spread=1e-300)).shape == (99, -99)
 
 
+def test_huge_values_have_means(make: Make) -> None:
+    samples = [{"ts": make().window_start, "value": 1.7e308}] * 16
+
+    assert Facts.of(make(samples=samples, baseline=1.7e308)).shape == (0,) * 8
+
+
 @pytest.mark.parametrize(
     ("value", "rounded"),
     [

@@ -48,6 +48,13 @@ def summary(request: AnalysisRequest) -> str:
             ),
         ),
         (
+            {"kind": "deviation", "direction": "up", "spread": 21.0},
+            (
+                f"bearing temperature of pump-7 moved upwards away from its usual course {WHEN}: "
+                "the value 91.5 °C is above the usual 60 °C, by 1.5 times the usual spread."
+            ),
+        ),
+        (
             {"kind": "something new", "direction": "none"},
             (
                 f"bearing temperature of pump-7 moved in an unusual way {WHEN}: "

@@ -1,0 +1,131 @@
+"""One request for analysis, all of its way to an insight that stands.
+
+The steps, in the order that makes a crash repeat a model call at the most, never an insight:
+1. read the request; what cannot be used goes to `dead-letters`;
+2. if its insight stands already (the request came twice, or we died after step 4), go on with that;
+3. ask a model; where there is none, or it does not help, answer by rules, and say so in `source`;
+4. store the insight and read back the one that stands;
+5. confirm that one in `insights`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import stamina
+
+from connectors.clock import Clock
+from connectors.errors import ConnectorError, SlowDownError
+from connectors.kafka.producer import Outgoing, Producer
+from connectors.llm.client import Reply
+from connectors.timescale.store import Store
+from schemas.codec import decode, encode
+from schemas.errors import PoisonError
+from schemas.fields import Source
+from schemas.models import AnalysisRequest, Insight
+from schemas.topics import INSIGHTS
+from streams.agents import letters
+from streams.agents.records import Record, raw_batch
+from streams.columns.batch import Poison
+from streams.prompts.answer import Answer, RefusedAnswerError
+from streams.prompts.facts import Facts
+from streams.prompts.insight import Origin, insight, insight_id
+from streams.prompts.prompt import Prompt
+from streams.prompts.rules import explain
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# How often, and how long in all, a busy model is asked before the rules answer.
+ATTEMPTS = 3
+ASK_WITHIN_S = 90.0
+
+
+class AskModel(Protocol):
+    """A model that can be asked for a typed answer (`connectors.llm.client.Model`)."""
+
+    async def ask(self, system: str, user: str, answer: type[Answer]) -> Reply[Answer]:
+        """Ask once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the analyze agent reaches of the outside world. Without a model, rules answer."""
+
+    store: Store
+    producer: Producer
+    clock: Clock
+    model: AskModel | None
+
+
+class Analyst:
+    """Turns requests into insights, many at once."""
+
+    def __init__(self, outside: Outside, *, region: str) -> None:
+        """Nothing is asked yet."""
+        self._outside = outside
+        self._region = region
+        # The store is for one thread.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="analyze")
+
+    async def handle(self, record: Record) -> None:
+        """Take one record of `analysis-requests` through all steps."""
+        try:
+            request = decode(record.value or b"", AnalysisRequest)  # step 1
+        except PoisonError as error:
+            await self._refuse(record, error)
+            return
+        stands = await self._run(lambda: self._outside.store.insight(insight_id(request)))  # step 2
+        if stands is None:
+            answer = await self._answer(request)  # step 3
+            stands = await self._run(lambda: self._outside.store.store_insight(answer))  # step 4
+        await self._outside.producer.publish_soon(
+            [Outgoing(INSIGHTS.name, stands.device_id.encode(), encode(stands))]
+        )  # step 5
+
+    async def _refuse(self, record: Record, error: PoisonError) -> None:
+        poison = [Poison(0, error.reason, error.detail)]
+        batch = raw_batch([record])
+        await self._outside.producer.publish_soon(
+            letters.of_poison(batch, poison, stage="analyze", region=self._region, clock=self._outside.clock)
+        )
+
+    async def _answer(self, request: AnalysisRequest) -> Insight:
+        started = self._outside.clock.monotonic()
+        if self._outside.model is not None:
+            prompt = Prompt.of(Facts.of(request))
+            try:
+                reply = await self._ask(self._outside.model, prompt)
+                return insight(request, reply.answer, self._origin(started, reply, prompt))
+            except (ConnectorError, RefusedAnswerError) as error:
+                log.warning(
+                    "no usable answer about %s of %s, rules answer: %s", request.metric, request.device_id, error
+                )
+        return insight(request, explain(request), self._origin(started))
+
+    async def _ask(self, model: AskModel, prompt: Prompt) -> Reply[Answer]:
+        async for attempt in stamina.retry_context(on=SlowDownError, attempts=ATTEMPTS, timeout=ASK_WITHIN_S):
+            with attempt:
+                return await model.ask(prompt.system, prompt.user, Answer)
+        raise AssertionError  # pragma: no cover  # stamina gives a result or raises
+
+    def _origin(self, started: float, reply: Reply[Answer] | None = None, prompt: Prompt | None = None) -> Origin:
+        created, latency_s = self._outside.clock.now(), self._outside.clock.monotonic() - started
+        if reply is None or prompt is None:
+            return Origin(source=Source.RULES, created=created, latency_s=latency_s)
+        return Origin(
+            source=Source.MODEL,
+            created=created,
+            latency_s=latency_s,
+            model=reply.model,
+            prompt_hash=prompt.hash,
+            prompt_tokens=reply.usage.prompt_tokens,
+            completion_tokens=reply.usage.completion_tokens,
+        )
+
+    async def _run(self, step: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, step)

@@ -1,0 +1,81 @@
+"""The analyze agent in its lane: many devices at once, each in order, commits that never pass unfinished work."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from faust.types import TP
+
+from connectors.kafka.settings import KafkaSettings
+from schemas.topics import ANALYSIS_REQUESTS
+from streams.agents.records import Record
+from streams.keyed import KeyedWork
+from streams.lane.app import LaneApp, LaneOptions, lane_app, lane_topic
+
+GROUP = "analyze"
+
+# Before partitions go, answers that are nearly there may come in; longer, and a rebalance would wait for a model.
+SETTLE_S = 2.0
+
+
+class AnalyzeLane:
+    """Keeps the positions of the partitions (`streams.lane.consumer.Keeper`) and works on their requests."""
+
+    def __init__(self, handle: Callable[[Record], Awaitable[None]], *, in_flight: int, waiting: int) -> None:
+        """Nothing runs yet: `app` makes the Faust app that drives this."""
+        self._work: KeyedWork[TP, Record] = KeyedWork(
+            self._guard(handle), self._release, in_flight=in_flight, waiting=waiting
+        )
+        self._app: LaneApp | None = None
+        self.broken = False
+
+    def app(self, kafka: KafkaSettings, options: LaneOptions) -> LaneApp:
+        """Make the Faust app, with the agent in it."""
+        app = lane_app(kafka, options, self)
+        topic = lane_topic(app, ANALYSIS_REQUESTS.name)
+        self._app = app
+
+        @app.agent(topic, name="analyze")  # type: ignore[untyped-decorator]  # Faust has no types that mypy can follow
+        async def analyze(stream: Any) -> None:  # noqa: ANN401  # a Faust stream
+            async for event in stream.noack().events():
+                # Commits follow `release`; what is dropped from here on is delivered again to the next owner.
+                event.ack()
+                for record in event.value:
+                    tp = TP(record.topic, record.partition)
+                    if not await self._work.submit(tp, record.offset, record.key or b"", record):
+                        break
+
+        return app
+
+    # -- streams.lane.consumer.Keeper ----------------------------------------------------------------------------------
+
+    async def take_over(self, _partitions: frozenset[TP], _generation: int) -> Mapping[TP, int]:
+        """Start from the committed offsets, with nothing in hand."""
+        await self._work.drop()
+        return {}
+
+    async def leave(self) -> None:
+        """Let answers that are nearly there come in; the others are asked for again by the next owner."""
+        await self._work.settle(SETTLE_S)
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _release(self, tp: TP, offset: int) -> None:
+        if self._app is not None:
+            self._app.release(tp, offset)
+
+    def _guard(self, handle: Callable[[Record], Awaitable[None]]) -> Callable[[Record], Awaitable[None]]:
+        """End the worker when a request fails in a way that nobody foresaw: it must not be passed over."""
+
+        async def guarded(record: Record) -> None:
+            try:
+                await handle(record)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                self.broken = True
+                if self._app is not None:
+                    await self._app.crash(error)
+                raise
+
+        return guarded
