@@ -60,7 +60,7 @@ def decode_dict(data: bytes, reader: SchemaVersion) -> dict[str, Any]:
     """Read one record as a dictionary with the fields of `reader`, without the models' rules.
 
     Raises:
-        PoisonError: framing, schema or body are not usable, or bytes are left over.
+        PoisonError: framing, schema or body are not usable, bytes are left over, or a key of a map comes twice.
 
     """
     writer = schema_of(data)
@@ -69,13 +69,20 @@ def decode_dict(data: bytes, reader: SchemaVersion) -> dict[str, Any]:
     body = io.BytesIO(data)
     body.seek(HEADER.size)
     try:
-        record: dict[str, Any] = fastavro.schemaless_reader(body, writer.parsed, reader.parsed)  # type: ignore[assignment]  # a record schema gives a dict
+        record: dict[str, Any] = fastavro.schemaless_reader(body, writer.parsed_as_entries, reader.parsed_as_entries)  # type: ignore[assignment]  # a record schema gives a dict
     except _UNREADABLE as error:
         raise PoisonError("avro", f"{type(error).__name__}: {error}") from error
     left_over = len(data) - body.tell()
     if left_over:
         raise PoisonError("avro", f"{left_over} bytes after the record")
-    return record
+    return {name: _map(name, field) if name in reader.maps else field for name, field in record.items()}
+
+
+def _map(name: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    found = {entry["key"]: entry["value"] for entry in entries}
+    if len(found) != len(entries):
+        raise PoisonError("twice", f"a name comes twice in {name}")
+    return found
 
 
 def decode(data: bytes, model: type[R]) -> R:

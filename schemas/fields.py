@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, FiniteFloat, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, FiniteFloat, StringConstraints
 
 NAME_LENGTH = 128
 # C0, DEL and C1 control characters, and what has a meaning in an MQTT topic.
@@ -70,11 +70,26 @@ def _name(text: str) -> str:
     return text
 
 
+def _encodable(text: str) -> str:
+    if not _encodes(text):
+        message = "a text has no lone surrogates"
+        raise ValueError(message)
+    return text
+
+
 def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        message = "the instant is outside the years 1 to 9999 in UTC"
+        raise ValueError(message) from error
 
 
 Name = Annotated[str, AfterValidator(_name)]
-Text = Annotated[str, StringConstraints(max_length=4096)]
+String = Annotated[str, AfterValidator(_encodable)]
+Text = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_encodable)]
+# What Avro's types can hold.
+Int = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+Long = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Timestamp = Annotated[AwareDatetime, AfterValidator(_utc)]
 Finite = FiniteFloat

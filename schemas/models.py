@@ -9,12 +9,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.fields import Direction, Finite, Name, Severity, Source, Text, Timestamp
+from schemas.fields import Direction, Finite, Int, Long, Name, Severity, Source, String, Text, Timestamp
 
 # How far a device's clock may run ahead of the acceptance of its reading.
 MAX_AHEAD = timedelta(hours=1)
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[Long, Field(ge=0)]
+Partition = Annotated[Int, Field(ge=0)]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -30,9 +31,9 @@ class Reading(Record):
     device_id: Name
     ts: Timestamp
     metrics: dict[Name, Finite] = Field(min_length=1)
-    units: dict[str, str] = Field(default_factory=dict)
-    tags: dict[str, str] = Field(default_factory=dict)
-    seq: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    units: dict[String, String] = Field(default_factory=dict)
+    tags: dict[String, String] = Field(default_factory=dict)
+    seq: Long | None = None
 
 
 class Sample(Record):
@@ -45,14 +46,14 @@ class Sample(Record):
 class AnalysisRequest(Record):
     """A window of one metric of one device that deserves an explanation, or a question about a device."""
 
-    id: str
-    region: str = ""
-    tenant: str = ""
+    id: String
+    region: String = ""
+    tenant: String = ""
     device_id: Name
-    device_class: str = ""
+    device_class: String = ""
     metric: Name
-    unit: str = ""
-    kind: str
+    unit: String = ""
+    kind: String
     direction: Direction = Direction.NONE
     severity: Severity
     score: Unit
@@ -63,38 +64,38 @@ class AnalysisRequest(Record):
     window_end: Timestamp
     accepted: Timestamp
     samples: tuple[Sample, ...] = ()
-    topic: str
-    partition: Count
+    topic: String
+    partition: Partition
     first_offset: Count
     last_offset: Count
-    question: str | None = None
+    question: String | None = None
 
 
 class Insight(Record):
     """What was found out about a window, who said it, from what, and what it cost."""
 
-    id: str
-    request_id: str
-    region: str = ""
-    tenant: str = ""
+    id: String
+    request_id: String
+    region: String = ""
+    tenant: String = ""
     device_id: Name
     metric: Name
     window_start: Timestamp
     window_end: Timestamp
-    kind: str
+    kind: String
     severity: Severity
     summary: Text
     probable_causes: tuple[Text, ...] = ()
     recommended_actions: tuple[Text, ...] = ()
     confidence: Unit
     source: Source
-    model: str | None = None
-    prompt_hash: str | None = None
+    model: String | None = None
+    prompt_hash: String | None = None
     prompt_tokens: Count = 0
     completion_tokens: Count = 0
     cost_usd: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
-    topic: str
-    partition: Count
+    topic: String
+    partition: Partition
     first_offset: Count
     last_offset: Count
     latency_s: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
@@ -104,16 +105,16 @@ class Insight(Record):
 class DeadLetter(Record):
     """What could not be used: its original bytes, where it stood, why it was refused, and by which stage."""
 
-    id: str
-    region: str = ""
-    stage: str
-    reason: str
-    detail: str = ""
-    topic: str
-    partition: int | None = None
-    offset: int | None = None
+    id: String
+    region: String = ""
+    stage: String
+    reason: String
+    detail: String = ""
+    topic: String
+    partition: Int | None = None
+    offset: Long | None = None
     accepted: Timestamp | None = None
     key: bytes | None = None
     value: bytes | None = None
-    headers: dict[str, bytes] = Field(default_factory=dict)
+    headers: dict[String, bytes] = Field(default_factory=dict)
     created: Timestamp

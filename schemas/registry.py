@@ -29,18 +29,57 @@ class SchemaVersion:
     @property
     def text(self) -> str:
         """The schema as its file has it."""
-        return files("schemas").joinpath("avro", f"{self.name}.v{self.version}.avsc").read_text("utf-8")
+        return _read(self.name, self.version)
 
     @property
     def parsed(self) -> ParsedSchema:
         """The schema as fastavro wants it."""
         return _parse(self.text)
 
+    @property
+    def maps(self) -> frozenset[str]:
+        """The fields that are maps."""
+        return _maps(self.text)
+
+    @property
+    def parsed_as_entries(self) -> ParsedSchema:
+        """The same bytes read with every map as an array of its entries: only there a key that comes twice shows."""
+        return _parse_as_entries(self.text)
+
+
+@cache
+def _read(name: str, version: int) -> str:
+    return files("schemas").joinpath("avro", f"{name}.v{version}.avsc").read_text("utf-8")
+
 
 @cache
 def _parse(text: str) -> ParsedSchema:
+    return _parsed(json.loads(text))
+
+
+@cache
+def _maps(text: str) -> frozenset[str]:
+    return frozenset(field["name"] for field in json.loads(text)["fields"] if _is_map(field["type"]))
+
+
+@cache
+def _parse_as_entries(text: str) -> ParsedSchema:
+    schema = json.loads(text)
+    for field in schema["fields"]:
+        if _is_map(field["type"]):
+            entry = [{"name": "key", "type": "string"}, {"name": "value", "type": field["type"]["values"]}]
+            items = {"type": "record", "name": f"{field['name']}_entry", "fields": entry}
+            field.update({"type": {"type": "array", "items": items}, "default": []})
+    return _parsed(schema)
+
+
+def _is_map(kind: object) -> bool:
+    return isinstance(kind, dict) and kind["type"] == "map"
+
+
+def _parsed(schema: Any) -> ParsedSchema:  # noqa: ANN401  # JSON
     # named_schemas={}: without it fastavro shares names between schemas through a module-wide table.
-    parsed: ParsedSchema = fastavro.parse_schema(json.loads(text), named_schemas={})  # type: ignore[assignment]  # a record is never a list
+    parsed: ParsedSchema = fastavro.parse_schema(schema, named_schemas={})  # type: ignore[assignment]  # a record is never a list
     return parsed
 
 

@@ -1,6 +1,7 @@
 """Runs a lane until it is told to stop, or fails."""
 
 import logging
+from collections.abc import Callable
 
 import faust
 
@@ -10,8 +11,12 @@ from streams.app import Lane
 log = logging.getLogger(__name__)
 
 
-def run(lane: Lane, log_level: str) -> int:
-    """Run a lane in the foreground: SIGTERM and SIGINT end it cleanly. Give the exit code."""
+def run(lane: Lane, log_level: str, on_reading: Callable[[], None] = lambda: None) -> int:
+    """Run a lane in the foreground: SIGTERM and SIGINT end it cleanly. Give the exit code.
+
+    `on_reading` is called whenever partitions were assigned and reading starts.
+    """
+    lane.app.on_reading = on_reading
     worker = faust.Worker(lane.app, loglevel=log_level, override_logging=False, redirect_stdouts=False, quiet=True)
     code = 0
     try:

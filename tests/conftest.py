@@ -31,12 +31,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         reasons[reason] = reasons.get(reason, 0) + 1
     for reason, times in sorted(reasons.items()):
-        terminalreporter.write_line(f"{times} × {reason}")
+        terminalreporter.write_line(f"skipped {times}: {reason}")
 
 
 @pytest.fixture(scope="session")
 def servers_dir() -> Iterator[Path]:
-    """A folder that an unprivileged account reaches too: pytest's own is private, which PostgreSQL for root would avoid."""
+    """A folder that an unprivileged account reaches too: pytest's own is private."""
     folder = Path(tempfile.mkdtemp(prefix="tidegate-tests-"))
     folder.chmod(0o755)
     yield folder

@@ -7,6 +7,7 @@ folder itself. The folder remembers the volume's name, so emptying the folder me
 import base64
 import json
 import os
+import queue
 import secrets
 import socket
 import threading
@@ -27,8 +28,10 @@ LABEL: Final = "tidegate.data"
 REMEMBERED: Final = "container.json"
 SECOND_NS: Final = 1_000_000_000
 
-# An engine whose registry says nothing for so long is given up, at the start of a download and in its midst.
-SILENCE_S: Final = 15
+# What the engine may take to answer, and its registry to begin a download; then it may pause for longer.
+ANSWER_S: Final = 15
+PAUSE_S: Final = 60
+DONE: Final = "done"
 READY_S: Final = 120.0
 STOP_S: Final = 30
 # The reaper removes the containers of a parent that was killed ten seconds after its death.
@@ -145,8 +148,10 @@ def _ask(answered: threading.Event, timeout_s: float) -> None:
     except ImportError:
         return
     host = get_docker_host()
-    parts = urlsplit(host or "unix://")
+    parts = urlsplit(host or "unix:///var/run/docker.sock")
     if parts.scheme not in {"unix", "npipe"} and parts.hostname not in {"localhost", LOOPBACK, "::1"}:
+        return
+    if parts.scheme == "unix" and not _listens(parts.path, timeout_s):
         return
     with suppress(docker.errors.DockerException, OSError):
         environment = dict(os.environ, DOCKER_HOST=host) if host else None
@@ -156,6 +161,17 @@ def _ask(answered: threading.Event, timeout_s: float) -> None:
                 answered.set()
         finally:
             client.close()
+
+
+def _listens(path: str, timeout_s: float) -> bool:
+    """Say whether a program listens there; docker-py leaves a socket open, with a warning, where none does."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(timeout_s)
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 def _free_port() -> int:
@@ -180,7 +196,7 @@ def _start(
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415  # the same
 
     with _explained(image):
-        container = DockerContainer(image.name, docker_client_kw={"timeout": SILENCE_S})
+        container = DockerContainer(image.name, docker_client_kw={"timeout": ANSWER_S})
         client = container.get_docker_client().client
         if not testcontainers_config.ryuk_disabled:
             _have_image(client, testcontainers_config.hub_image_name_prefix + testcontainers_config.ryuk_image)
@@ -207,14 +223,37 @@ def _start(
 
 
 def _have_image(client: Any, name: str) -> None:  # noqa: ANN401  # a docker client, which has no types
-    docker = _docker()
     try:
         client.images.get(name)
-    except docker.errors.ImageNotFound:
-        repository, _, tag = name.rpartition(":")
+    except _docker().errors.ImageNotFound:
+        # docker-py waits for a download without a limit, so another thread does.
+        said: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=_pull, args=(client, name, said), daemon=True).start()
+        patience = ANSWER_S
+        while True:
+            try:
+                problem = said.get(timeout=patience)
+            except queue.Empty:
+                problem = f"the registry says nothing for {patience} s"
+            if problem == DONE:
+                return
+            if problem:
+                raise ContainerError(f"The image {name} cannot be had: {problem}.") from None
+            patience = PAUSE_S
+
+
+def _pull(client: Any, name: str, said: "queue.SimpleQueue[str | None]") -> None:  # noqa: ANN401  # the same
+    """Download; say None for progress, a word for a problem, DONE at the end."""
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415  # belongs to an extra
+
+    repository, _, tag = name.rpartition(":")
+    try:
         for event in client.api.pull(repository, tag=tag, stream=True, decode=True):
-            if "error" in event:
-                raise ContainerError(f"The image {name} cannot be had: {event['error']}") from None
+            said.put(event.get("error"))
+    except (_docker().errors.DockerException, HTTPError, OSError) as error:
+        said.put(str(error))
+    else:
+        said.put(DONE)
 
 
 def _have_volume(client: Any, data_dir: Path, remembered: Remembered) -> None:  # noqa: ANN401  # the same
@@ -256,7 +295,8 @@ def _await_health(container: Any, image: Image) -> None:  # noqa: ANN401  # the 
             raise ContainerError(
                 f"{image.name} ended while it started:\n{wrapped.logs(tail=20).decode(errors='replace')}"
             )
-        if wrapped.exec_run(["sh", "-c", image.healthcheck]).exit_code == 0:
+        # docker-py waits for the end of a command without a limit of its own.
+        if wrapped.exec_run(["timeout", "15", "sh", "-c", image.healthcheck]).exit_code == 0:
             return
         if time.monotonic() > end:
             raise ContainerError(f"{image.name} did not answer within {READY_S:.0f} s.")
@@ -271,7 +311,7 @@ def _explained(image: Image) -> Iterator[None]:
 
     problems = (
         _docker().errors.DockerException,
-        HTTPError,  # silence in the midst of a download
+        HTTPError,
         OSError,  # what requests raises, and time-outs
         exceptions.ContainerStartException,
         exceptions.ContainerConnectException,

@@ -1,5 +1,6 @@
 """The four servers that Tidegate stands on: those given in the settings, and embedded ones for the rest."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,13 +53,19 @@ class Stack:
         self.stop()
 
     def stop(self) -> None:
-        """Stop what was started, from where records come in to where they end. A second call does nothing."""
+        """Stop what was started, from where records come in to where they end. A second call does nothing.
+
+        Raises:
+            ConnectorError: the Docker engine did not stop a container; the other servers have been stopped.
+
+        """
         if self._held < 0:
             return
-        for server in (self.mqtt, self.kafka, self.redis, self.database):
-            server.stop()
-        lock.release(self._held)
-        self._held = -1
+        held, self._held = self._held, -1
+        with contextlib.ExitStack() as last_first:
+            last_first.callback(lock.release, held)
+            for server in (self.database, self.redis, self.kafka, self.mqtt):
+                last_first.callback(server.stop)
 
 
 def start(data_dir: Path, given: Given, say: Say) -> Stack:

@@ -7,9 +7,10 @@ One thread does everything but the producer's delivery reports, in turns:
 3. take in Kafka's delivery reports;
 4. acknowledge to the broker, in order of arrival, what Kafka has.
 
-When the connection is lost, everything in flight is dropped here and delivered again by the broker, whose session for
-this client id outlives the connection: duplicates are possible, losses are not. The broker must persist the session and
-not drop from its queue.
+When the connection is lost, what is in flight still goes to Kafka, but is not acknowledged to anybody; then the bridge
+connects again, and the broker, whose session for this client id outlives the connection, delivers it again: duplicates
+are possible, losses are not. The broker must keep the session and not drop from its queue. (amqtt forgets messages that
+were in flight when a connection ends; they are lost if this process ends with it.)
 """
 
 import logging
@@ -51,14 +52,9 @@ class Bridge:
         *,
         region: str = "",
         drain_s: float = 10.0,
-        settle_s: float = 30.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Take the settings of the broker and a producer.
-
-        `drain_s` bounds how long a stop waits for Kafka. `settle_s` bounds how long a reconnect waits for the reports
-        of the lost connection's records, so that an unsteady broker does not fill the producer with duplicates.
-        """
+        """Take the settings of the broker and a producer; `drain_s` bounds how long a stop waits for Kafka."""
         self.received = 0
         self.acknowledged = 0
         self.dead_lettered = 0
@@ -67,7 +63,6 @@ class Bridge:
         self._protocol: MQTTProtocolVersion | None = None
         self._region = region
         self._drain_s = drain_s
-        self._settle_s = settle_s
         self._now = now
         self._stopping = False
         self._connected = False
@@ -112,26 +107,39 @@ class Bridge:
 
         """
         try:
-            connection = self._connect()
-            while True:
-                try:
-                    self._serve(connection)
-                except (LostError, UndeliveredError) as error:
-                    log.warning("%s What was in flight will be delivered again.", error)
-                    again = isinstance(error, UndeliveredError)
-                else:
-                    return
-                finally:
-                    self._connected = False
-                    connection.close()
-                    self._window.forget()
-                following = self._reconnect(pause=again)
-                if following is None:
-                    return
-                connection = following
+            connection: Connection | None = self._connect()
+            while connection is not None:
+                connection = self._carry(connection)
         finally:
             self._bell.close()
             self._ringer.close()
+
+    def _carry(self, connection: Connection) -> Connection | None:
+        """Serve one connection to its end, and give the next, or None when asked to stop."""
+        pause = False
+        try:
+            try:
+                self._serve(connection)
+            finally:
+                self._connected = False
+                connection.close()
+                self._window.disown()
+        except LostError as error:
+            log.warning("%s What was in flight will be delivered again.", error)
+        except UndeliveredError as error:
+            pause = self._give_back(error)
+        else:
+            return None
+        try:
+            self._settle()
+        except UndeliveredError as error:
+            pause = self._give_back(error)
+        return self._reconnect(pause=pause)
+
+    def _give_back(self, error: UndeliveredError) -> bool:
+        log.warning("%s They stay with the MQTT broker.", error)
+        self._window.forget()
+        return True
 
     def _connect(self) -> Connection:
         connection = Connection(
@@ -150,10 +158,6 @@ class Bridge:
 
     def _reconnect(self, *, pause: bool) -> Connection | None:
         """Connect again, with growing and jittered pauses; None when asked to stop."""
-        settled = time.monotonic() + self._settle_s
-        while self._window.outstanding and not self._stopping and time.monotonic() < settled:
-            self._wait(settled - time.monotonic())
-            self._window.settle()
         tries = 0
         while not self._stopping:
             if tries or pause:
@@ -170,6 +174,13 @@ class Bridge:
                 log.error("The MQTT broker at %s has lost this client's session and its messages.", connection.address)
             return connection
         return None
+
+    def _settle(self) -> None:
+        """Wait until Kafka has what the lost connection brought: else each reconnect would add the same messages again."""
+        while self._window.in_flight and not self._stopping:
+            self._window.send()
+            self._wait(min(_TURN, self._window.pause()))
+            self._window.settle()
 
     def _serve(self, connection: Connection) -> None:
         window = self._window

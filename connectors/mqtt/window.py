@@ -56,7 +56,6 @@ class Arrived:
     """One MQTT message on its way."""
 
     mid: int
-    epoch: int
     size: int
     records: list[KafkaRecord | None]
     unconfirmed: int
@@ -78,7 +77,6 @@ class Window:
         self._ring = ring
         self._attempts = attempts
         self._clock = clock
-        self._epoch = 0
         self._rounds = 0
         self._resume_at = 0.0
         self._failure: Exception | None = None
@@ -100,7 +98,7 @@ class Window:
     def arrive(self, mid: int, records: list[KafkaRecord]) -> None:
         """Take a message; `mid` is 0 where there is nothing to acknowledge (QoS 0)."""
         size = sum(len(record.value) for record in records)
-        message = Arrived(mid, self._epoch, size, [*records], len(records))
+        message = Arrived(mid, size, [*records], len(records))
         self.bytes += size
         self._arrived.append(message)
         self._unsent.append(message)
@@ -148,12 +146,15 @@ class Window:
                 done.append(message.mid)
         return done
 
+    def disown(self) -> None:
+        """Go on without the connection that brought the messages: Kafka gets them, and nobody an acknowledgement."""
+        for message in self._arrived:
+            message.mid = 0
+
     def forget(self) -> None:
-        """Drop everything: the connection is gone, and the broker delivers again what was not acknowledged."""
-        self._epoch += 1
+        """Drop what Kafka did not take, after `UndeliveredError`: the broker still has it."""
         self._rounds = 0
         self._resume_at = 0.0
-        self._failure = None
         self.bytes = 0
         self._arrived.clear()
         self._unsent.clear()
@@ -171,7 +172,7 @@ class Window:
                 self.sent += 1
                 message.records[index] = None
                 message.unconfirmed -= 1
-            elif message.epoch == self._epoch:
+            else:
                 self._failure = error
         if not self._rounds:
             self._resume_at = 0.0  # the producer's queue has moved

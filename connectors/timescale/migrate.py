@@ -121,3 +121,15 @@ def _create_extensions(connection: "Connection[tuple[object, ...]]") -> None:
         # Not ours to create, perhaps: go on without, and let `tidegate doctor` say what is missing.
         with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
             connection.execute(f"create extension if not exists {name}")
+
+
+def pending(connection: "Connection[tuple[object, ...]]") -> list[str]:
+    """List the migrations that are not applied yet."""
+    row = connection.execute("select to_regclass('schema_migrations') is not null").fetchone()
+    done: set[object] = set()
+    kind = kind_of(connection)
+    if row == (True,):
+        applied = connection.execute("select number, kind from schema_migrations order by number").fetchall()
+        done = {number for number, _ in applied}
+        kind = DatabaseKind(str(applied[0][1])) if applied else kind
+    return [f"{step.number:04d}_{step.name}" for step in migrations(kind) if step.number not in done]

@@ -107,3 +107,44 @@ on conflict (id) do nothing;
 select id::text, request_id::text, region, tenant, device_id, metric, window_start, window_end, kind, severity, summary,
        source, model, prompt_hash, prompt_tokens, completion_tokens, cost_usd, latency_s, created, detail
 from insights where id = %(id)s;
+
+-- name: list_devices
+select device_id, class, units, tags, first_seen, last_seen
+from devices where device_id > %(after)s
+order by device_id
+limit %(limit)s;
+
+-- name: readings_of_metric
+select ts, metric, value
+from readings where device_id = %(device_id)s and metric = %(metric)s and ts >= %(start)s and ts < %(end)s
+order by ts desc
+limit %(limit)s;
+
+-- name: readings_of_device
+-- The metrics are found by jumping from one to the next in the unique index, and each gives its own newest readings
+-- from that index: nothing reads more of the device than the page can show.
+with recursive spoken as (
+    (select metric from readings where device_id = %(device_id)s order by metric limit 1)
+    union all
+    select (select r.metric from readings r
+            where r.device_id = %(device_id)s and r.metric > spoken.metric
+            order by r.metric limit 1)
+    from spoken where spoken.metric is not null
+)
+select newest.ts, spoken.metric, newest.value
+from spoken cross join lateral (
+    select r.ts, r.value from readings r
+    where r.device_id = %(device_id)s and r.metric = spoken.metric and r.ts >= %(start)s and r.ts < %(end)s
+    order by r.ts desc
+    limit %(limit)s
+) as newest
+order by newest.ts desc, spoken.metric
+limit %(limit)s;
+
+-- name: list_insights
+select id::text, request_id::text, region, tenant, device_id, metric, window_start, window_end, kind, severity, summary,
+       source, model, prompt_hash, prompt_tokens, completion_tokens, cost_usd, latency_s, created, detail
+from insights
+where created <= %(created)s and (created < %(created)s or id > %(id)s) {of_device}
+order by created desc, id
+limit %(limit)s;

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ class LaneApp(faust.App):  # type: ignore[misc]  # Faust has no types that mypy 
     keeper: Keeper
     # Why it ended, if it failed: the first reason, before those that only follow from it.
     failure: BaseException | None = None
+    # Called whenever partitions have been taken over and reading starts.
+    on_reading: Callable[[], None] = staticmethod(lambda: None)
 
     def _crash(self, reason: BaseException) -> None:
         if not isinstance(reason, asyncio.CancelledError):

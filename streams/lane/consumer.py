@@ -86,6 +86,7 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no types
             # The committed offset follows the keeper's, for the tools that measure lag.
             self._committed_offset[tp] = None
             self.release(tp, offset)
+        self.app.on_reading()
 
     # -- when to commit ------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
 """The ways to a Kafka broker, where the first ones are not there."""
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -145,7 +144,8 @@ def test_the_wheel_carries_records_keeps_them_and_locates_itself_behind_its_paci
 
 
 def test_an_idle_consumer_of_the_wheel_does_not_spin(wheel: Server) -> None:
-    AdminClient({"bootstrap.servers": wheel.address}).create_topics([NewTopic("t", 4, 1)])["t"].result(10)
+    client = AdminClient({"bootstrap.servers": wheel.address})
+    client.create_topics([NewTopic("t", 4, 1)])["t"].result(10)
     consumer = Consumer({"bootstrap.servers": wheel.address, "group.id": "g"})
     consumer.subscribe(["t"])
     consumer.consume(1, timeout=1)
@@ -170,5 +170,5 @@ def test_the_suites_own_broker_answers(kafka_server: Server) -> None:
 def test_a_broker_that_is_no_stand_in_has_a_cluster_id_of_its_own(kafka_server: Server) -> None:
     cluster = AdminClient({"bootstrap.servers": kafka_server.address}).list_topics(timeout=5).cluster_id
     assert cluster != "MkU3OEVBNTctOEUyRi00"  # the same of every noida-db
-    if kafka_server.data_dir is not None and os.path.exists(kafka_server.data_dir / "cluster-id"):
-        assert cluster == (kafka_server.data_dir / "cluster-id").read_text()
+    if kafka_server.data_dir is not None and (file := kafka_server.data_dir / "cluster-id").exists():
+        assert cluster == file.read_text()

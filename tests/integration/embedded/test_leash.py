@@ -4,13 +4,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from connectors.embedded.server import Leashed, StartError, leashed, until_ready
+
+# What the fixtures of conftest.py are.
+AllGone = Callable[[list[psutil.Process]], bool]
 
 # Says that it is ready, then waits; MODE decides what it does when asked to stop.
 SERVER = """
@@ -52,20 +55,6 @@ def start(folder: Path, mode: str, stop_signal: signal.Signals = signal.SIGTERM,
     return held
 
 
-def all_gone(processes: list[psutil.Process], within_s: float = 10.0) -> bool:
-    """Say whether all end in time; one that only waits for its parent to ask how it ended has ended."""
-    deadline = time.monotonic() + within_s
-    while True:
-        left = [process for process in processes if process.is_running()]
-        try:
-            left = [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
-        except psutil.NoSuchProcess:
-            continue
-        if not left or time.monotonic() > deadline:
-            return not left
-        time.sleep(0.02)
-
-
 def server_of(folder: Path) -> psutil.Process:
     return psutil.Process(int((folder / "ready").read_text()))
 
@@ -93,7 +82,7 @@ def test_a_server_that_will_not_stop_is_killed_after_its_grace(tmp_path: Path) -
     assert not server.is_running()
 
 
-def test_what_the_server_started_ends_with_it(tmp_path: Path) -> None:
+def test_what_the_server_started_ends_with_it(tmp_path: Path, all_gone: AllGone) -> None:
     held = start(tmp_path, "with-child")
     (child,) = server_of(tmp_path).children()
     held.stop()
@@ -110,10 +99,10 @@ def test_it_runs_in_a_session_of_its_own_so_the_terminals_signals_do_not_reach_i
 
 
 @pytest.mark.parametrize("mode", ["polite", "stubborn"])
-def test_killing_the_parent_ends_leash_and_server(tmp_path: Path, mode: str) -> None:
+def test_killing_the_parent_ends_leash_and_server(tmp_path: Path, mode: str, all_gone: AllGone) -> None:
     (tmp_path / "server.py").write_text(SERVER)
     script = PARENT.replace("grace_s=5.0", "grace_s=0.5")
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - this interpreter, with a script of this file
         [sys.executable, "-c", script, str(tmp_path), mode], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdout is not None
@@ -125,7 +114,7 @@ def test_killing_the_parent_ends_leash_and_server(tmp_path: Path, mode: str) -> 
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a child that its parent died")
-def test_killing_the_leash_itself_stops_the_server(tmp_path: Path) -> None:
+def test_killing_the_leash_itself_stops_the_server(tmp_path: Path, all_gone: AllGone) -> None:
     held = start(tmp_path, "polite")
     server = server_of(tmp_path)
     leash = server.parent()

@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 
 import psycopg
@@ -24,6 +25,11 @@ def scalar(url: str, statement: str) -> object:
         row = connection.execute(statement).fetchone()  # type: ignore[arg-type]  # not typed as a literal
     assert row is not None
     return row[0]
+
+
+def keep_one(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("create table kept as select 1 as n")
 
 
 @pytest.mark.database
@@ -48,7 +54,7 @@ def test_the_wheels_server_is_durable_private_and_has_pgvector(folder: Path) -> 
 
 def test_a_port_taken_meanwhile_costs_only_the_port(folder: Path) -> None:
     first = postgres._from_wheel(folder, silent)  # noqa: SLF001 - this way, whatever the order of choices
-    scalar(first.address, "create table kept as select 1 as n; select 1")
+    keep_one(first.address)
     first.stop()
     port = int(first.address.rsplit(":", 1)[1].split("/")[0])
     with socket.create_server(("127.0.0.1", port)):
@@ -66,9 +72,12 @@ def test_a_process_id_given_out_again_does_not_keep_it_from_starting(folder: Pat
     left = first.data_dir / "data" / "postmaster.pid"
     lines = left.read_text().splitlines()
     first.stop()
-    left.write_text("\n".join(["1", *lines[1:]]))
-    second = postgres._from_wheel(folder, silent)  # noqa: SLF001 - the same
-    second.stop()
+    runner = account.unprivileged()
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, user=runner.uid if runner else None) as other:
+        left.write_text("\n".join([str(other.pid), *lines[1:], ""]))
+        left.chmod(0o644)
+        second = postgres._from_wheel(folder, silent)  # noqa: SLF001 - the same
+        second.stop()
 
 
 @as_root
@@ -85,7 +94,7 @@ def test_data_below_a_private_folder_lie_elsewhere_and_go_with_it(
 
     server = start("a")
     assert str(folder / "elsewhere") in server.how
-    scalar(server.address, "create table kept as select 1 as n; select 1")
+    keep_one(server.address)
     server.stop()
     server = start("a")
     assert scalar(server.address, "select n from kept") == 1

@@ -1,25 +1,28 @@
 """The whole stack: it starts, keeps its data whatever happens to the one who started it, and leaves nothing behind."""
 
 import json
-import socket
 import subprocess
 import sys
-import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
-import paho.mqtt.client as paho
 import psutil
 import psycopg
 import pytest
 import redis
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from connectors.embedded import kafka, lock, noida, ports, postgres, stack
+from connectors.embedded import lock, stack
 from connectors.embedded.choice import NothingToStartError, Say
-from connectors.embedded.server import Server, StartError
+from connectors.embedded.server import Server
+
+# What the fixtures of conftest.py are.
+Subscribe = Callable[[str], None]
+Publish = Callable[[str, range], None]
+Receive = Callable[[str, int], list[int]]
+AllGone = Callable[[list[psutil.Process]], bool]
 
 STARTER = """
 import json, sys
@@ -30,18 +33,6 @@ addresses = {name: getattr(up, name).address for name in ("kafka", "database", "
 print(json.dumps(addresses), flush=True)
 sys.stdin.read()
 """
-
-
-def all_gone(processes: list[psutil.Process], within_s: float) -> bool:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        try:
-            if all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in processes):
-                return True
-        except psutil.NoSuchProcess:
-            continue
-        time.sleep(0.05)
-    return False
 
 
 def create_topic(address: str, topic: str) -> None:
@@ -84,51 +75,15 @@ def append(url: str, text: str) -> str:
         return str(client.get("kept"))
 
 
-def mqtt_client(url: str, client_id: str, *, clean: bool) -> paho.Client:
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=clean, protocol=MQTTProtocolVersion.MQTTv311
-    )
-    host, port = url.removeprefix("mqtt://").split(":")
-    client.connect(host, int(port))
-    return client
-
-
-def subscribe_and_leave(url: str) -> None:
-    client = mqtt_client(url, "keeper", clean=False)
-    done: list[object] = []
-    client.on_connect = lambda client, *_: client.subscribe("devices/+/readings", qos=1)
-    client.on_subscribe = lambda client, *_: done.append(client.disconnect())
-    loop_until(client, done, 1)
-
-
-def loop_until(client: paho.Client, seen: list[object], count: int) -> None:
-    deadline = time.monotonic() + 10
-    while len(seen) < count:
-        assert time.monotonic() < deadline, f"{len(seen)} of {count}"
-        client.loop(0.05)
-
-
-def publish(url: str, payload: bytes) -> None:
-    client = mqtt_client(url, "device", clean=True)
-    acknowledged: list[object] = []
-    client.on_connect = lambda client, *_: client.publish("devices/d/readings", payload, qos=1)
-    client.on_publish = lambda *_: acknowledged.append(None)
-    loop_until(client, acknowledged, 1)
-    client.disconnect()
-
-
-def queued(url: str, count: int) -> list[object]:
-    client = mqtt_client(url, "keeper", clean=False)
-    payloads: list[object] = []
-    client.on_message = lambda _, __, message: payloads.append(message.payload)
-    loop_until(client, payloads, count)
-    client.disconnect()
-    return payloads
-
-
-def test_data_outlive_a_killed_parent_and_a_stop_and_no_process_is_left(folder: Path) -> None:
+def test_data_outlive_a_killed_parent_and_a_stop_and_no_process_is_left(
+    folder: Path,
+    subscribe_and_leave: Subscribe,
+    publish: Publish,
+    receive: Receive,
+    all_gone: AllGone,
+) -> None:
     topic = f"t-{uuid.uuid4().hex[:8]}"
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - this interpreter, with a script of this file
         [sys.executable, "-c", STARTER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdout is not None
@@ -138,26 +93,27 @@ def test_data_outlive_a_killed_parent_and_a_stop_and_no_process_is_left(folder: 
         insert(at["database"], "1")
         append(at["redis"], "1")
         subscribe_and_leave(at["mqtt"])
-        publish(at["mqtt"], b"1")
+        publish(at["mqtt"], range(1))
         with pytest.raises(lock.InUseError, match=rf"{folder} is in use by process {parent.pid}"):
             stack.start(folder, stack.Given(), lambda _: None)
         family = psutil.Process(parent.pid).children(recursive=True)
         assert len(family) >= 8  # four leashes and four servers
         parent.kill()
 
+    others = set(psutil.Process().children(recursive=True))
     # At once: the servers of the killed one are still stopping, and are waited for.
     up = stack.start(folder, stack.Given(), lambda _: None)
     try:
-        assert all_gone(family, 1)
+        assert all_gone(family)
         assert {name: getattr(up, name).address for name in at} == at
         produce(up.kafka.address, topic, b"2")
         insert(up.database.address, "2")
         append(up.redis.address, "2")
-        publish(up.mqtt.address, b"2")
+        publish(up.mqtt.address, range(1, 2))
     finally:
-        family = psutil.Process().children(recursive=True)
+        family = list(set(psutil.Process().children(recursive=True)) - others)
         up.stop()
-    assert all_gone(family, 1)
+    assert all_gone(family)
     up.stop()
 
     with stack.start(folder, stack.Given(), lambda _: None) as up:
@@ -165,7 +121,7 @@ def test_data_outlive_a_killed_parent_and_a_stop_and_no_process_is_left(folder: 
         assert rows(up.database.address) == ["1", "2"]
         assert append(up.redis.address, "3") == "123"
         if up.mqtt.kind == "mosquitto":
-            assert queued(up.mqtt.address, 2) == [b"1", b"2"]
+            assert receive(up.mqtt.address, 2) == [0, 1]
         assert all(server.alive for server in (up.kafka, up.database, up.redis, up.mqtt))
     assert not any(server.alive for server in (up.kafka, up.database, up.redis, up.mqtt))
 

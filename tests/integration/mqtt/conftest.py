@@ -316,7 +316,7 @@ def start(until: Callable[..., None]) -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
 
     def begin(address: str, producer: Kafka, *, wait: bool = True, **settings: object) -> Running:
-        options = {name: settings.pop(name) for name in ("drain_s", "settle_s", "region") if name in settings}
+        options = {name: settings.pop(name) for name in ("drain_s", "region") if name in settings}
         options.setdefault("drain_s", 2.0)
         chosen = MqttSettings.model_validate({"url": address, **settings})
         running = Running(Bridge(chosen, producer, **options))  # type: ignore[arg-type]  # the tests give the right kinds

@@ -13,9 +13,8 @@ pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="/pro
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, PROGRAM, *arguments], capture_output=True, text=True, check=False, timeout=30
-    )  # noqa: S603  # our own program
+    command = [sys.executable, str(PROGRAM), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)  # noqa: S603  # our own
 
 
 def test_a_listening_port_is_not_a_connection_and_a_connection_is() -> None:

@@ -36,6 +36,11 @@ def test_what_builds_the_package_is_installed_from_the_lock() -> None:
     chosen = re.search(r"/\^\(([\w|-]+)\)==/", TEXT)
     assert chosen
     locked = (ROOT / "requirements-dev.lock").read_text("utf-8")
+    # The lock's comments say who needs what: pip refuses a lock that leaves out a dependency.
+    entries = re.split(r"(?m)^(?=[\w-]+==)", locked)
+    needed = [entry.partition("==")[0] for entry in entries if re.search(r"(?m)^ +#.* hatchling$", entry)]
+    assert needed
+    assert set(needed) <= set(chosen[1].split("|"))
     for name in chosen[1].split("|"):
         assert re.search(rf"^{name}==", locked, re.MULTILINE), name
     for requirement in project["build-system"]["requires"]:

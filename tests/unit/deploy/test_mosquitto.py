@@ -55,8 +55,8 @@ def test_mosquitto_takes_it(tmp_path: Path) -> None:
     finally:
         process.terminate()
         process.wait(20)
-    assert "Error" not in log.read_text()
-    assert "Warning" not in log.read_text()
+    complaints = [line for line in log.read_text().splitlines() if re.search("Error|Warning", line)]
+    assert [line for line in complaints if "should not be run as root" not in line] == []
     assert (tmp_path / "mosquitto.db").exists(), "it writes what it keeps when it stops"
 
 

@@ -1,0 +1,39 @@
+"""The gateway: what people and services talk to. Built here from parts; run by `serve`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from connectors.http import devices, health, insights, page, problems, readings, schemas
+from connectors.http.parts import Parts
+from connectors.http.security import SecurityHeaders
+
+
+def build(parts: Parts) -> FastAPI:
+    """Make the application. It opens the reader when it starts and closes it when it ends; the producer is not its own.
+
+    FastAPI's own pages of documentation load their scripts from elsewhere, so they are off; `/openapi.json` is there.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await parts.reader.open()
+        try:
+            yield
+        finally:
+            await parts.reader.close()
+
+    app = FastAPI(title="Tidegate", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
+    problems.install(app)
+    app.add_middleware(SecurityHeaders)
+    for router in (
+        page.routes(parts),
+        health.routes(parts),
+        readings.routes(parts),
+        devices.routes(parts),
+        insights.routes(parts),
+        schemas.routes(),
+    ):
+        app.include_router(router)
+    return app

@@ -1,0 +1,88 @@
+"""`GET /v1/devices` and `GET /v1/devices/{id}/readings`."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from connectors.http.instants import from_text, to_text
+from connectors.http.parts import Device, Parts
+from connectors.http.problems import Problem
+from schemas.fields import NAME_LENGTH, is_name
+
+MAX_DEVICES = 1_000
+MAX_READINGS = 10_000
+
+DeviceLimit = Annotated[int, Query(ge=1, le=MAX_DEVICES)]
+ReadingLimit = Annotated[int, Query(ge=1, le=MAX_READINGS)]
+Since = Annotated[str | None, Query(alias="from", description="ISO 8601, inclusive")]
+Until = Annotated[str | None, Query(alias="to", description="ISO 8601, exclusive")]
+
+
+def routes(parts: Parts) -> APIRouter:
+    """Give the routes."""
+    router = APIRouter(prefix="/v1/devices")
+
+    @router.get("")
+    async def devices(limit: DeviceLimit = 100, after: str = "") -> JSONResponse:
+        """List devices by id. `next` is the `after` of the page behind this one, or null at the end."""
+        if after:
+            checked_name("after", after)
+        found = await parts.reader.devices(after=after, limit=limit + 1)
+        page = found[:limit]
+        following = page[-1].device_id if len(found) > limit else None
+        return JSONResponse({"devices": [_device(device) for device in page], "next": following})
+
+    @router.get("/{device_id}/readings")
+    async def readings(
+        device_id: str, metric: str | None = None, since: Since = None, until: Until = None, limit: ReadingLimit = 1_000
+    ) -> JSONResponse:
+        """Give the newest readings of a device, newest first; `truncated` says that there are older ones in the range.
+
+        Those of one metric can be followed back: ask again with the last `ts` as `to`.
+        """
+        checked_name("device_id", device_id)
+        if metric is not None:
+            checked_name("metric", metric)
+        found = await parts.reader.readings(
+            device_id, metric=metric, start=_moment("from", since), end=_moment("to", until), limit=limit + 1
+        )
+        page = [{"ts": to_text(row.ts), "metric": row.metric, "value": row.value} for row in found[:limit]]
+        return JSONResponse({"device_id": device_id, "readings": page, "truncated": len(found) > limit})
+
+    return router
+
+
+def checked_name(field: str, name: str) -> None:
+    """Refuse what can be no device id or metric.
+
+    Raises:
+        Problem: it breaks the rules for names.
+
+    """
+    if not is_name(name):
+        detail = f"{field}: a name has 1 to {NAME_LENGTH} characters, no control characters, '/', '+' or '#'"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail)
+
+
+def _moment(field: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return from_text(text)
+    except ValueError as error:
+        detail = f"{field}: {error} (in a URL, the + of an offset is written %2B)"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail) from error
+
+
+def _device(device: Device) -> dict[str, object]:
+    return {
+        "device_id": device.device_id,
+        "class": device.device_class,
+        "units": dict(device.units),
+        "tags": dict(device.tags),
+        "first_seen": to_text(device.first_seen),
+        "last_seen": to_text(device.last_seen),
+    }

@@ -1,0 +1,113 @@
+"""What the gateway is made of: everything it needs from outside, as protocols, handed over by whoever builds it."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from connectors.clock import Clock, SystemClock
+from schemas.models import Insight
+from schemas.topics import READINGS
+
+Delivery = Callable[[Exception | None], None]
+
+# Raises `schemas.errors.TidegateError` (or OSError) with the reason where a part is not ready.
+Check = Callable[[], Awaitable[object]]
+
+
+class Producer(Protocol):
+    """What writes to Kafka (`connectors.kafka.producer.Producer`)."""
+
+    def send(self, topic: str, key: bytes | None, value: bytes, *, on_delivery: Delivery) -> None:
+        """Queue one record; `on_delivery` gets None, or why it was not written, from any thread.
+
+        Raises:
+            SlowDownError: nothing was taken; try again after a pause.
+
+        """
+
+
+class Device(Protocol):
+    """A device that has spoken."""
+
+    @property
+    def device_id(self) -> str:
+        """Its id."""
+
+    @property
+    def device_class(self) -> str:
+        """Its class, or nothing."""
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """The unit of each metric that it gave one for."""
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """What it says of itself."""
+
+    @property
+    def first_seen(self) -> datetime:
+        """When its first reading was accepted."""
+
+    @property
+    def last_seen(self) -> datetime:
+        """When its latest reading was accepted."""
+
+
+class StoredReading(Protocol):
+    """One stored value."""
+
+    @property
+    def ts(self) -> datetime:
+        """When it was measured."""
+
+    @property
+    def metric(self) -> str:
+        """What was measured."""
+
+    @property
+    def value(self) -> float:
+        """The value."""
+
+
+class Reader(Protocol):
+    """What reads from the database (`connectors.timescale.reader.Reader`).
+
+    Its methods raise `SlowDownError` where it is busy, and other `ConnectorError`s where it cannot be reached.
+    """
+
+    async def open(self) -> None:
+        """Begin; does not wait for the database."""
+
+    async def close(self) -> None:
+        """End."""
+
+    async def devices(self, *, after: str, limit: int) -> Sequence[Device]:
+        """List the devices whose ids come after `after`, in the order of their ids."""
+
+    async def readings(
+        self, device_id: str, *, metric: str | None, start: datetime | None, end: datetime | None, limit: int
+    ) -> Sequence[StoredReading]:
+        """Give the newest readings from `start` on and before `end`, newest first."""
+
+    async def insights(
+        self, *, device_id: str | None, before: tuple[datetime, UUID] | None, limit: int
+    ) -> Sequence[Insight]:
+        """List insights by creation and id, newest first, those behind `before`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All of it. `checks` says by name what has to work before the gateway calls itself ready."""
+
+    producer: Producer
+    reader: Reader
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    clock: Clock = field(default_factory=SystemClock)
+    topic: str = READINGS.name
+    # How long a request waits for Kafka to confirm its readings. Kafka's client itself goes on for longer.
+    acknowledge_s: float = 10.0
+    body_s: float = 30.0
+    check_s: float = 3.0

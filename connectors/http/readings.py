@@ -1,0 +1,104 @@
+"""`POST /v1/readings`: accepted means that Kafka has it."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from connectors.errors import ConnectorError, SlowDownError
+from connectors.http import body, payload
+from connectors.http.delivery import deliver
+from connectors.http.parts import Parts
+from connectors.http.problems import AWAY_S, Problem
+from schemas.errors import PoisonError
+from schemas.models import Reading
+
+log = logging.getLogger(__name__)
+
+JSON = "application/json"
+NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
+
+
+def _described() -> dict[str, Any]:
+    """Describe the body for OpenAPI, which cannot see it: the route reads bytes."""
+    one = Reading.model_json_schema()
+    one["required"] = ["device_id", "metrics"]
+    one["properties"]["ts"] = {
+        "type": ["string", "number"],
+        "description": "ISO 8601, UTC without an offset; or since 1970",
+    }
+    several = {"type": "array", "items": one, "maxItems": payload.MAX_ITEMS}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                JSON: {"schema": {"anyOf": [one, several]}},
+                "application/x-ndjson": {"schema": {"type": "string"}},
+            },
+        }
+    }
+
+
+def routes(parts: Parts) -> APIRouter:
+    """Give the route."""
+    router = APIRouter(prefix="/v1")
+
+    @router.post("/readings", status_code=HTTPStatus.ACCEPTED, openapi_extra=_described())
+    async def accept(request: Request) -> JSONResponse:
+        """Take one reading, a list, or NDJSON. 202: all are kept. 207: those not listed in `rejected` are kept."""
+        lines = _is_ndjson(request)
+        content = _content(await body.read(request, parts.body_s), parts, lines=lines)
+        rejected = [rejection.body() for rejection in content.rejected]
+        if not content.records:
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "invalid",
+                "none of the readings can be used",
+                accepted=0,
+                rejected=rejected,
+            )
+        try:
+            await deliver(parts.producer, parts.topic, content.records, within_s=parts.acknowledge_s)
+        except SlowDownError:
+            raise
+        except ConnectorError as error:
+            log.warning("%s: %s", error, error.__cause__)
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "unconfirmed",
+                "Kafka has not confirmed the readings, and may have some. Send them again: those with a ts are not"
+                " stored twice.",
+                retry_after_s=AWAY_S,
+            ) from error
+        answer: dict[str, object] = {"accepted": len(content.records)}
+        if not rejected:
+            return JSONResponse(answer, HTTPStatus.ACCEPTED)
+        return JSONResponse({**answer, "rejected": rejected}, HTTPStatus.MULTI_STATUS)
+
+    return router
+
+
+def _is_ndjson(request: Request) -> bool:
+    """Tell the two forms apart by the media type.
+
+    Any other is refused, above all those that a web page of another origin may send without asking.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != JSON and kind not in NDJSON:
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "media_type",
+            "the Content-Type must be application/json or application/x-ndjson",
+        )
+    return kind != JSON
+
+
+def _content(text: bytes, parts: Parts, *, lines: bool) -> payload.Content:
+    try:
+        return payload.read(text, lines=lines, arrived=parts.clock.now())
+    except payload.TooManyError as error:
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error.reason, error.detail) from error
+    except PoisonError as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, error.reason, error.detail) from error

@@ -1,0 +1,63 @@
+"""`tidegate topics`: the topics as they should be and as they are."""
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from connectors.kafka.admin import Admin
+from connectors.timescale import ledger
+from connectors.timescale.connection import connect
+from schemas.topics import BY_NAME, TOPICS
+from streams.cli.output import Json, UsageError, say, show
+from streams.settings import load
+
+app = typer.Typer(help="The topics as they should be and as they are.", no_args_is_help=True)
+
+
+@app.command("list", epilog="Example: [bold]tidegate topics list --json[/]")
+def list_topics(*, as_json: Json = False) -> None:
+    """List the topics of the contract, and what the broker has of them."""
+    admin = Admin(load().kafka)
+    admin.cluster_id()
+    there = admin.topics(BY_NAME)
+    shown = {
+        topic.name: {
+            "schema": f"{topic.schema.name} v{topic.schema.version} (id {topic.schema.id})",
+            "partitions": there[topic.name].partitions if topic.name in there else "missing",
+            "retention_days": topic.retention.days,
+            "mirrored": topic.mirrored,
+        }
+        for topic in TOPICS
+    }
+    show(shown, as_json=as_json)
+
+
+@app.command("apply", epilog="Example: [bold]TIDEGATE_KAFKA__PARTITIONS=24 tidegate topics apply[/]")
+def apply(*, as_json: Json = False) -> None:
+    """Create the topics that are missing; existing ones are left as they are."""
+    admin = Admin(load().kafka)
+    admin.cluster_id()
+    created = admin.apply(TOPICS)
+    show({"created": created, "there": [topic.name for topic in TOPICS if topic.name not in created]}, as_json=as_json)
+
+
+@app.command("forget", epilog="Example: [bold]tidegate topics forget readings --yes[/]")
+def forget(
+    topic: Annotated[str, typer.Argument(help="The topic whose marks are dropped.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Forget how far a topic was read, after it was deleted and made anew: it is read from the start of its log."""
+    settings = load()
+    if topic not in BY_NAME and not topic.endswith(tuple(f".{name}" for name in BY_NAME)):
+        raise UsageError(f"{topic} is not one of the topics: {', '.join(BY_NAME)}")
+    if not yes:
+        say(
+            f"The marks and detector snapshots of {topic} will be dropped. Workers must be stopped. Say --yes to do it."
+        )
+        raise typer.Exit(2)
+    with connect(settings.database, autocommit=True) as connection:
+        marks = ledger.forget(connection, topic, who=getpass.getuser())
+    show({"topic": topic, "marks_dropped": marks}, as_json=as_json)

@@ -1,0 +1,62 @@
+"""`tidegate worker`: reads topics, stores, watches, and asks."""
+
+import contextlib
+import subprocess
+import sys
+import time
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from streams import app, reachable
+from streams import worker as workers
+from streams.cli.output import ReadyFile, StoppedError, log_to_stderr, mark_ready, stop_signals
+from streams.settings import load
+
+EXAMPLES = "Examples: [bold]tidegate worker --lane ingest[/] · [bold]tidegate worker --lane all[/]"
+
+POLL_S = 0.2
+GRACE_S = 30.0
+
+
+class LaneName(StrEnum):
+    """Which part of the flow a worker runs."""
+
+    INGEST = "ingest"
+    ANALYZE = "analyze"
+    ALL = "all"
+
+
+def command(
+    lane: Annotated[
+        LaneName, typer.Option(help="The fast lane, the slow lane, or both as two processes.")
+    ] = LaneName.ALL,
+    ready_file: ReadyFile = None,
+) -> None:
+    """Run a worker until it is told to stop: of the fast lane (ingest), the slow lane (analyze), or both."""
+    settings = load()
+    log_to_stderr(settings.log_level)
+    reachable.check(settings)
+    if lane is LaneName.ALL:
+        raise typer.Exit(_both())
+    build = app.ingest_lane if lane is LaneName.INGEST else app.analyze_lane
+    raise typer.Exit(workers.run(build(settings), settings.log_level, lambda: mark_ready(ready_file)))
+
+
+def _both() -> int:
+    """Run each lane as a process of its own: neither waits for the other. When one ends, so does the other."""
+    lanes = (LaneName.INGEST, LaneName.ANALYZE)
+    command_line = [sys.executable, "-m", "streams.cli.main", "worker", "--lane"]
+    processes = [subprocess.Popen([*command_line, lane]) for lane in lanes]  # noqa: S603  # this program itself
+    with contextlib.suppress(StoppedError), stop_signals():
+        while all(process.poll() is None for process in processes):
+            time.sleep(POLL_S)
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return max((process.wait() for process in processes), default=0)

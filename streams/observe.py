@@ -1,0 +1,103 @@
+"""The flow seen from outside: how much came in, how far the groups are behind, what became of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from psycopg import Connection
+
+from connectors.kafka.admin import Admin
+from connectors.timescale import ledger
+from connectors.timescale.connection import connect
+from connectors.timescale.ledger import Counts, Row
+from schemas.topics import ANALYSIS_REQUESTS, DEAD_LETTERS, READINGS, TOPICS, Topic
+from streams.agents.analyze_lane import GROUP as ANALYZE
+from streams.agents.ingest_lane import GROUP as INGEST
+from streams.app import group
+from streams.settings import Settings
+
+READERS = {INGEST: READINGS, ANALYZE: ANALYSIS_REQUESTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An insight, as a line about it needs it."""
+
+    device_id: str
+    metric: str
+    severity: str
+    source: str
+    summary: str
+
+
+class Observer:
+    """Asks Kafka and the database; changes nothing. A context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect.
+
+        Raises:
+            UnreachableError: Kafka or the database does not answer.
+
+        """
+        self._settings = settings
+        self._admin = Admin(settings.kafka)
+        self._admin.cluster_id()
+        self._connection: Connection[Row] = connect(settings.database, autocommit=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def written(self, topic: Topic) -> int:
+        """Count the records ever written to a topic."""
+        state = self._admin.topics([topic.name]).get(topic.name)
+        if state is None:
+            return 0
+        return sum(
+            bound.end
+            for bound in self._admin.bounds((topic.name, number) for number in range(state.partitions)).values()
+        )
+
+    def received(self) -> int:
+        """Count what ever came in: as readings, or refused at the door."""
+        return self.written(READINGS) + self.written(DEAD_LETTERS)
+
+    def lag(self) -> dict[str, int]:
+        """Say how many records each group has not finished with."""
+        return {
+            group(self._settings, lane): sum(self._admin.lag(group(self._settings, lane), topic).values())
+            for lane, topic in READERS.items()
+        }
+
+    def topics(self) -> dict[str, int]:
+        """Count the records ever written, topic by topic."""
+        return {topic.name: self.written(topic) for topic in TOPICS}
+
+    def totals(self) -> Counts:
+        """Count what became of all records that were ever read."""
+        return ledger.totals(self._connection)
+
+    def devices(self) -> int:
+        """Count the devices."""
+        return self._count("select count(*) from devices", ())
+
+    def rows(self, devices: Sequence[str]) -> int:
+        """Count the rows stored for these devices."""
+        return self._count("select count(*) from readings where device_id = any(%s)", (list(devices),))
+
+    def insights(self, devices: Sequence[str] | None = None, *, latest: int | None = None) -> list[Told]:
+        """Give insights, of some devices or of all, the latest window first."""
+        rows = self._connection.execute(
+            "select device_id, metric, severity, source, summary from insights"
+            " where %(devices)s::text[] is null or device_id = any(%(devices)s)"
+            " order by window_start desc limit %(latest)s",
+            {"devices": None if devices is None else list(devices), "latest": latest},
+        ).fetchall()
+        return [Told(*map(str, row)) for row in rows]
+
+    def _count(self, statement: str, parameters: tuple[object, ...]) -> int:
+        row = self._connection.execute(statement.encode(), parameters).fetchone()
+        return int(str(row[0])) if row is not None else 0
