@@ -32,8 +32,6 @@ def _named(schema: Schema) -> Named:
         for branch in schema:
             found |= _named(branch)
     elif isinstance(schema, dict):
-        if not isinstance(schema["type"], str):
-            return _named(schema["type"])
         if schema["type"] in NAMED:
             found[schema["name"]] = schema
             # References may carry the namespace.
@@ -106,11 +104,7 @@ class _Resolution:
 
 def _plain(schema: Schema, names: Named) -> Schema:
     """Write a type out as an object, whether it was an object, a name of ours or one of Avro's; a union stays."""
-    if isinstance(schema, str):
-        return names.get(schema, {"type": schema})
-    if isinstance(schema, dict) and (not isinstance(schema["type"], str) or schema["type"] in names):
-        return _plain(schema["type"], names)
-    return schema
+    return names.get(schema, {"type": schema}) if isinstance(schema, str) else schema
 
 
 def _names(schema: Named) -> list[str]:

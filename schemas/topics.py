@@ -6,6 +6,7 @@ from datetime import timedelta
 from schemas.registry import ANALYSIS_REQUEST, DEAD_LETTER, INSIGHT, READING, SchemaVersion
 
 DEFAULT_PARTITIONS = 8
+MAX_MESSAGE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Topic:
     mirrored: bool
     partitions: int = DEFAULT_PARTITIONS
     dead_letters: str | None = "dead-letters"
+    max_message_bytes: int = MAX_MESSAGE_BYTES
 
     def configuration(self) -> dict[str, str]:
         """Give the broker's settings for this topic.
@@ -30,14 +32,22 @@ class Topic:
             "cleanup.policy": "delete",
             "retention.ms": str(int(self.retention.total_seconds() * 1000)),
             "message.timestamp.type": "LogAppendTime",
-            "max.message.bytes": str(1024 * 1024),
+            "max.message.bytes": str(self.max_message_bytes),
         }
 
 
 READINGS = Topic("readings", READING, timedelta(days=7), mirrored=True)
 ANALYSIS_REQUESTS = Topic("analysis-requests", ANALYSIS_REQUEST, timedelta(days=7), mirrored=False)
 INSIGHTS = Topic("insights", INSIGHT, timedelta(days=30), mirrored=True)
-DEAD_LETTERS = Topic("dead-letters", DEAD_LETTER, timedelta(days=30), mirrored=False, dead_letters=None)
+# A letter holds the whole of a record that may be as long as its topic allows.
+DEAD_LETTERS = Topic(
+    "dead-letters",
+    DEAD_LETTER,
+    timedelta(days=30),
+    mirrored=False,
+    dead_letters=None,
+    max_message_bytes=2 * MAX_MESSAGE_BYTES,
+)
 
 TOPICS: tuple[Topic, ...] = (READINGS, ANALYSIS_REQUESTS, INSIGHTS, DEAD_LETTERS)
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}

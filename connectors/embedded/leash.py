@@ -77,7 +77,7 @@ def hold(server: subprocess.Popen[bytes], wakeups: int, stop_signal: int, grace_
         let_go = watched[0] in readable and watched[0] != wakeups and not os.read(watched[0], 4096)
         if let_go:
             watched = [wakeups]
-        if kill_at is None and ( set(numbers) - {signal.SIGCHLD}):
+        if kill_at is None and (let_go or set(numbers) - {signal.SIGCHLD}):
             kill_at = time.monotonic() + grace_s
             server.send_signal(stop_signal)
         if kill_at is not None and time.monotonic() >= kill_at:

@@ -11,7 +11,7 @@ from connectors.errors import ConnectorError, SlowDownError
 from connectors.http import body, payload
 from connectors.http.delivery import deliver
 from connectors.http.parts import Parts
-from connectors.http.problems import AWAY_S, Problem
+from connectors.http.problems import AWAY_S, BUSY_S, Problem
 from schemas.errors import PoisonError
 from schemas.models import Reading
 
@@ -61,17 +61,8 @@ def routes(parts: Parts) -> APIRouter:
             )
         try:
             await deliver(parts.producer, parts.topic, content.records, within_s=parts.acknowledge_s)
-        except SlowDownError:
-            raise
         except ConnectorError as error:
-            log.warning("%s: %s", error, error.__cause__)
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "unconfirmed",
-                "Kafka has not confirmed the readings, and may have some. Send them again: those with a ts are not"
-                " stored twice.",
-                retry_after_s=AWAY_S,
-            ) from error
+            raise _not_kept(error) from error
         answer: dict[str, object] = {"accepted": len(content.records)}
         if not rejected:
             return JSONResponse(answer, HTTPStatus.ACCEPTED)
@@ -93,6 +84,18 @@ def _is_ndjson(request: Request) -> bool:
             "the Content-Type must be application/json or application/x-ndjson",
         )
     return kind != JSON
+
+
+def _not_kept(error: ConnectorError) -> Problem:
+    log.warning("readings were not accepted: %s (%s)", error, error.__cause__)
+    busy = isinstance(error, SlowDownError)
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "busy" if busy else "unconfirmed",
+        "Kafka has not confirmed the readings, and may have some. Send them all again: those with a ts are not stored"
+        " twice.",
+        retry_after_s=BUSY_S if busy else AWAY_S,
+    )
 
 
 def _content(text: bytes, parts: Parts, *, lines: bool) -> payload.Content:

@@ -63,7 +63,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop at a signal. (uvicorn's own way raises it again at the end, which kills what its caller has to tidy.)"""
+        """Stop at a signal, and do not raise it again at the end, as uvicorn does: the caller still has to tidy up."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

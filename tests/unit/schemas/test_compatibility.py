@@ -3,22 +3,21 @@
 import copy
 import io
 import json
-from typing import Any
 
 import fastavro
 import pytest
 from fastavro.read import SchemaResolutionError
 from fastavro.utils import generate_many
 
-from schemas.compatibility import incompatibilities
+from schemas.compatibility import Schema, incompatibilities
 from schemas.registry import CURRENT, PUBLISHED, SchemaVersion
 
 
-def parsed(schema: Any) -> Any:
+def parsed(schema: Schema) -> Schema:
     return fastavro.parse_schema(copy.deepcopy(schema), named_schemas={})
 
 
-def reread(writer: Any, reader: Any, datum: Any) -> Any:
+def reread(writer: Schema, reader: Schema, datum: Schema) -> Schema:
     data = io.BytesIO()
     fastavro.schemaless_writer(data, parsed(writer), datum)
     data.seek(0)
@@ -34,11 +33,11 @@ def test_the_newest_version_reads_what_every_version_wrote(version: SchemaVersio
         assert set(reread(writer, newest, datum)) == {field["name"] for field in newest["fields"]}
 
 
-def record(*fields: dict[str, Any], name: str = "R", **more: Any) -> dict[str, Any]:
+def record(*fields: dict[str, Schema], name: str = "R", **more: Any) -> dict[str, Schema]:
     return {"type": "record", "name": name, "namespace": "tidegate", "fields": list(fields), **more}
 
 
-def field(kind: Any, name: str = "f", **more: Any) -> dict[str, Any]:
+def field(kind: Schema, name: str = "f", **more: Any) -> dict[str, Schema]:
     return {"name": name, "type": kind, **more}
 
 
@@ -48,7 +47,7 @@ INNER = record(field("long", "x"), name="Inner")
 TREE = record(field("long", "x"), field({"type": "array", "items": "Tree"}, "of"), name="Tree")
 COLOURS = {"type": "enum", "name": "Colour", "symbols": ["RED", "GREEN"]}
 
-COMPATIBLE: dict[str, tuple[Any, Any, Any]] = {
+COMPATIBLE: dict[str, tuple[Schema, Schema, Schema]] = {
     "nothing changed": (record(field("long")), record(field("long")), {"f": 1}),
     "a field with a default came": (record(), record(field("long", default=7)), {}),
     "a field went": (record(field("long")), record(), {"f": 1}),
@@ -74,14 +73,14 @@ COMPATIBLE: dict[str, tuple[Any, Any, Any]] = {
     ),
     "items by name": (
         record(field(INNER, "a"), field({"type": "array", "items": "tidegate.Inner"})),
-        record(field(INNER, "a"), field({"type": "array", "items": {"type": "Inner"}})),
+        record(field(INNER, "a"), field({"type": "array", "items": "Inner"})),
         {"a": {"x": 1}, "f": [{"x": 2}]},
     ),
     "a record inside itself": (TREE, TREE, {"x": 1, "of": [{"x": 2, "of": []}]}),
-    "a type written out as an object": (record(field("long")), record(field({"type": {"type": "long"}})), {"f": 1}),
+    "a type written out as an object": (record(field("long")), record(field({"type": "long"})), {"f": 1}),
 }
 
-INCOMPATIBLE: dict[str, tuple[Any, Any, Any]] = {
+INCOMPATIBLE: dict[str, tuple[Schema, Schema, Schema]] = {
     "a field without a default came": (record(), record(field("long")), {}),
     "a field got a new name": (record(field("long")), record(field("long", "g")), {"f": 1}),
     "another type": (record(field("string")), record(field("long")), {"f": "x"}),
@@ -126,7 +125,7 @@ INCOMPATIBLE: dict[str, tuple[Any, Any, Any]] = {
 }
 
 # What fastavro reads all the same, and what it must not become.
-MISREAD: dict[str, tuple[Any, Any]] = {
+MISREAD: dict[str, tuple[Schema, Schema]] = {
     "microseconds to milliseconds": (record(field(MICROS)), record(field(MILLIS))),
     "an instant to a number": (record(field(MICROS)), record(field("long"))),
     "a number to an instant": (record(field("long")), record(field(MICROS))),

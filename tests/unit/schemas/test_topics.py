@@ -24,7 +24,9 @@ def test_each_topic_is_found_by_its_name() -> None:
     assert {name: topic.name for name, topic in BY_NAME.items()} == {topic.name: topic.name for topic in TOPICS}
 
 
-@pytest.mark.parametrize(("name", "days"), [("readings", 7), ("analysis-requests", 7), ("insights", 30), ("dead-letters", 30)])
+@pytest.mark.parametrize(
+    ("name", "days"), [("readings", 7), ("analysis-requests", 7), ("insights", 30), ("dead-letters", 30)]
+)
 def test_records_are_kept_for_days(name: str, days: int) -> None:
     configuration = BY_NAME[name].configuration()
 
