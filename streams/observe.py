@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 from psycopg import Connection
+from psycopg.rows import class_row
 
 from connectors.kafka.admin import Admin
 from connectors.timescale import ledger
@@ -25,6 +27,8 @@ class Told:
 
     device_id: str
     metric: str
+    window_start: datetime
+    window_end: datetime
     severity: str
     source: str
     summary: str
@@ -90,13 +94,13 @@ class Observer:
 
     def insights(self, devices: Sequence[str] | None = None, *, latest: int | None = None) -> list[Told]:
         """Give insights, of some devices or of all, the latest window first."""
-        rows = self._connection.execute(
-            "select device_id, metric, severity, source, summary from insights"
+        cursor = self._connection.cursor(row_factory=class_row(Told))
+        return cursor.execute(
+            "select device_id, metric, window_start, window_end, severity, source, summary from insights"
             " where %(devices)s::text[] is null or device_id = any(%(devices)s)"
             " order by window_start desc limit %(latest)s",
             {"devices": None if devices is None else list(devices), "latest": latest},
         ).fetchall()
-        return [Told(*map(str, row)) for row in rows]
 
     def _count(self, statement: str, parameters: tuple[object, ...]) -> int:
         row = self._connection.execute(statement.encode(), parameters).fetchone()

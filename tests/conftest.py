@@ -102,3 +102,12 @@ def _apache_kafka_or_skip(request: pytest.FixtureRequest) -> None:
     server: Server = request.getfixturevalue("kafka_server")
     if server.kind == noida.KIND:
         pytest.skip(f"needs Apache Kafka itself; the broker is {server.how}")
+
+
+@pytest.fixture
+def nab() -> Path:
+    """The folder of real, labelled series."""
+    folder = os.environ.get("TIDEGATE_TEST_NAB", "")
+    if not folder:
+        pytest.skip("needs the Numenta series: TIDEGATE_TEST_NAB names no folder")
+    return Path(folder)

@@ -95,7 +95,9 @@ def _resolve(maven: str, making: Path) -> None:
         folder = Path(work)
         (folder / "pom.xml").write_text(POM, encoding="utf-8")
         log = folder / "maven.log"
-        command = [maven, "--batch-mode", "--file", str(folder / "pom.xml"), f"-Dmaven.repo.local={repository}"]
+        # Updating means: ask again for what an earlier attempt was told is missing.
+        command = [maven, "--batch-mode", "--update-snapshots", "--file", str(folder / "pom.xml")]
+        command += [f"-Dmaven.repo.local={repository}"]
         command += ["-Daether.connector.connectTimeout=5000", "-Daether.connector.requestTimeout=8000"]
         command += ["-Dmaven.wagon.http.retryHandler.count=0", "-Daether.connector.http.retryHandler.count=1"]
         command += [COPY, "-DincludeScope=runtime", f"-DoutputDirectory={making}"]

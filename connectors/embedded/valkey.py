@@ -69,7 +69,7 @@ def _run(binary: Path, folder: Path, what: str) -> Server:
         "port": str(port),
         "dir": ".",
         # Every write goes to a file, flushed to the disk each second; killed, it loses nothing that it confirmed.
-        "appendonly": "no",
+        "appendonly": "yes",
         "appendfsync": "everysec",
         "save": "",
         "maxmemory-policy": "noeviction",

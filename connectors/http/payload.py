@@ -1,9 +1,9 @@
 """What a body says: readings, and for each item that is none, why. Pure: no clock, no network.
 
 A body is one object, a JSON list of objects, or NDJSON (one object a line; blank lines are passed over):
-`{"device_id": …, "ts": …, "metrics": {…}, "units": {…}, "tags": {…}, "seq": …}`, where all but `device_id` and `metrics`
-may be absent. `ts` is as `instants.instant` reads it. Without it, a reading has the time of its arrival, so that sending
-it again makes another reading; with it, the second is a duplicate and is dropped.
+`{"device_id": …, "ts": …, "metrics": {…}, "units": {…}, "tags": {…}, "seq": …}`, where all but `device_id` and
+`metrics` may be absent. `ts` is as `instants.instant` reads it. Without it, a reading has the time of its arrival, so
+that sending it again makes another reading; with it, the second is a duplicate and is dropped.
 
 Reasons for refusal of an item: `json` (also: a key that comes twice), `form` (no object), `time`, `future`, `size`,
 `invalid` (breaks a rule of `schemas.models.Reading`).

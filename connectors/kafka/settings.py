@@ -26,6 +26,8 @@ class KafkaSettings(BaseModel):
     connect_timeout_s: Seconds = 5.0
     delivery_timeout_s: Seconds = 120.0
     group_prefix: str = "tidegate"
+    # After this long without a sign of life a worker counts as dead, and its partitions go to others.
+    session_timeout_s: Annotated[float, Field(ge=6, le=60)] = 15.0
 
     def client(self) -> dict[str, str | int | float | bool]:
         """Give the settings that every librdkafka client of ours starts from."""

@@ -26,10 +26,11 @@ from paho.mqtt.client import MQTTMessage
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from connectors.errors import ConnectorError
-from connectors.mqtt.client import NEVER_EXPIRES, Connection, LostError
+from connectors.mqtt.client import NEVER_EXPIRES, Connection
+from connectors.mqtt.errors import LostError, UndeliveredError
 from connectors.mqtt.records import records
 from connectors.mqtt.settings import MqttSettings
-from connectors.mqtt.window import Producer, UndeliveredError, Window
+from connectors.mqtt.window import Producer, Window
 
 log: Final = logging.getLogger(__name__)
 
@@ -38,6 +39,10 @@ WINDOW_BYTES: Final = 64 * 1024 * 1024
 # Pauses before the broker is tried again, in seconds: the first, doubled each time, and the longest.
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 15.0
+# A connection that ended sooner than this, in seconds, counts as a failed try.
+STEADY: Final = 5.0
+# So many of those in a row are worth a hint.
+_SUSPICIOUS: Final = 5
 
 _TURN: Final = 1.0
 
@@ -64,6 +69,7 @@ class Bridge:
         self._region = region
         self._drain_s = drain_s
         self._now = now
+        self._tries = 0
         self._stopping = False
         self._connected = False
         self._ringing = False
@@ -116,7 +122,7 @@ class Bridge:
 
     def _carry(self, connection: Connection) -> Connection | None:
         """Serve one connection to its end, and give the next, or None when asked to stop."""
-        pause = False
+        began = time.monotonic()
         try:
             try:
                 self._serve(connection)
@@ -126,20 +132,26 @@ class Bridge:
                 self._window.disown()
         except LostError as error:
             log.warning("%s What was in flight will be delivered again.", error)
+            self._tries = 0 if time.monotonic() - began > STEADY else self._tries + 1
         except UndeliveredError as error:
-            pause = self._give_back(error)
+            self._give_back(error)
         else:
             return None
         try:
             self._settle()
         except UndeliveredError as error:
-            pause = self._give_back(error)
-        return self._reconnect(pause=pause)
+            self._give_back(error)
+        if self._tries == _SUSPICIOUS:
+            log.error(
+                "Connections to the MQTT broker end at once. Does another client use the id %r?",
+                self._settings.client_id,
+            )
+        return self._reconnect()
 
-    def _give_back(self, error: UndeliveredError) -> bool:
+    def _give_back(self, error: UndeliveredError) -> None:
         log.warning("%s They stay with the MQTT broker.", error)
         self._window.forget()
-        return True
+        self._tries += 1
 
     def _connect(self) -> Connection:
         connection = Connection(
@@ -156,27 +168,28 @@ class Bridge:
             log.warning("The MQTT broker keeps this session for %d s only.", connection.session_expiry)
         return connection
 
-    def _reconnect(self, *, pause: bool) -> Connection | None:
+    def _reconnect(self) -> Connection | None:
         """Connect again, with growing and jittered pauses; None when asked to stop."""
-        tries = 0
         while not self._stopping:
-            if tries or pause:
-                longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2**tries)
+            if self._tries:
+                longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._tries - 1, _SUSPICIOUS * 2))
                 self._rest(longest * random.uniform(0.5, 1.0))  # noqa: S311  # jitter guards no secret
-            tries += 1
             try:
                 connection = self._connect()
             except ConnectorError as error:
                 log.warning("%s", error)
+                self._tries += 1
                 continue
             self.reconnects += 1
             if not connection.session_present:
-                log.error("The MQTT broker at %s has lost this client's session and its messages.", connection.address)
+                log.error(
+                    "The MQTT broker at %s has lost this client's session and its messages.", self._settings.address
+                )
             return connection
         return None
 
     def _settle(self) -> None:
-        """Wait until Kafka has what the lost connection brought: else each reconnect would add the same messages again."""
+        """Wait until Kafka has what the lost connection brought; else each reconnect could bring the same again."""
         while self._window.in_flight and not self._stopping:
             self._window.send()
             self._wait(min(_TURN, self._window.pause()))

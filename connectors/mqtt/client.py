@@ -21,7 +21,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from connectors.errors import ConnectorError, UnreachableError
+from connectors.mqtt.errors import LostError, RefusedError, TakenOverError
 from connectors.mqtt.settings import MqttSettings
+from connectors.mqtt.tls import CHECK_FILES, context
 
 URL_SETTING: Final = "TIDEGATE_MQTT__URL"
 NEVER_EXPIRES: Final = 0xFFFFFFFF
@@ -43,18 +45,6 @@ _TAKEN_OVER: Final = 0x8E
 _SHARE_OF_5: Final = 0.4
 # Packets read in one turn at the most, so that acknowledgements are not kept waiting by a busy socket.
 _PACKETS_A_TURN: Final = 500
-
-
-class LostError(ConnectorError):
-    """The connection to the MQTT broker was lost."""
-
-
-class RefusedError(ConnectorError):
-    """The MQTT broker answered, and refused."""
-
-
-class TakenOverError(ConnectorError):
-    """Another client connected to the MQTT broker with the same client id. Give each bridge its own client id."""
 
 
 def always() -> bool:
@@ -86,6 +76,7 @@ class Connection:
         self.receive_maximum = RECEIVE_MAXIMUM
         self.session_expiry = NEVER_EXPIRES
         self.protocol = protocol or VERSIONS[settings.version]
+        self.address = settings.address
         self._settings = settings
         self._client_id = client_id
         self._session = session
@@ -99,11 +90,6 @@ class Connection:
         self._refusal: str | None = None
         self._topic_filter = ""
         self._client: Client | None = None
-
-    @property
-    def address(self) -> str:
-        """The broker's address, for messages."""
-        return f"{'mqtts' if self._settings.tls else 'mqtt'}://{self._settings.host}:{self._settings.port}"
 
     def open(self) -> None:
         """Connect and wait for the broker's answer, all within `connect_timeout_s`.
@@ -225,10 +211,7 @@ class Connection:
             else:
                 client.connect(self._settings.host, self._settings.port, self._settings.keepalive_s)
         except ssl.SSLError as error:
-            raise RefusedError(
-                f"TLS with {self.address} failed ({error.reason or error}). "
-                "Check TIDEGATE_MQTT__CA_FILE, TIDEGATE_MQTT__CERTIFICATE_FILE and TIDEGATE_MQTT__KEY_FILE."
-            ) from error
+            raise RefusedError(f"TLS with {self.address} failed ({error.reason or error}). {CHECK_FILES}") from error
         except OSError as error:
             raise self._unreachable(error.strerror or str(error)) from error
         while self._connack is None and time.monotonic() < deadline:
@@ -258,7 +241,7 @@ class Connection:
         if settings.username:
             client.username_pw_set(settings.username, settings.password.get_secret_value() or None)
         if settings.tls:
-            client.tls_set_context(self._tls())
+            client.tls_set_context(context(settings))
         client.on_connect = self._connected_to
         client.on_disconnect = self._disconnected
         client.on_subscribe = self._granted
@@ -267,19 +250,6 @@ class Connection:
         # Without this callback paho would write each packet at once, by a call of the system for each.
         client.on_socket_register_write = _nothing
         return client
-
-    def _tls(self) -> ssl.SSLContext:
-        settings = self._settings
-        try:
-            context = ssl.create_default_context(cafile=settings.ca_file or None)
-            if settings.certificate_file:
-                context.load_cert_chain(settings.certificate_file, settings.key_file or None)
-        except OSError as error:
-            raise RefusedError(
-                f"A certificate for {self.address} cannot be read ({error.strerror or error}). "
-                "Check TIDEGATE_MQTT__CA_FILE, TIDEGATE_MQTT__CERTIFICATE_FILE and TIDEGATE_MQTT__KEY_FILE."
-            ) from error
-        return context
 
     def _connected(self) -> Client:
         if self._client is None:

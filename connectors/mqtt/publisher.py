@@ -13,7 +13,8 @@ from uuid import uuid4
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from connectors.errors import ConnectorError, UnreachableError
-from connectors.mqtt.client import Connection, LostError
+from connectors.mqtt.client import Connection
+from connectors.mqtt.errors import LostError, StalledError
 from connectors.mqtt.settings import MqttSettings
 
 # How many messages may wait for the broker's acknowledgement; less where the broker says so.
@@ -21,10 +22,6 @@ IN_FLIGHT: Final = 1000
 
 _TURN: Final = 0.25
 _PAUSE: Final = 0.2
-
-
-class StalledError(ConnectorError):
-    """The MQTT broker has stopped acknowledging messages."""
 
 
 class Publisher:
@@ -79,7 +76,7 @@ class Publisher:
         self._resume()
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Publish one message; waits while too many are in flight.
+        """Publish one message; waits while too many are in flight. Where it fails, `flush` still tries to send it.
 
         Raises:
             StalledError: no acknowledgement came for `stall_s` seconds.
@@ -147,7 +144,7 @@ class Publisher:
             self._reconnect()
         if self._unacknowledged and time.monotonic() - self._progress > self._stall_s:
             raise StalledError(
-                f"The MQTT broker at {self._open().address} has acknowledged nothing for {self._stall_s:g} s, "
+                f"The MQTT broker at {self._settings.address} has acknowledged nothing for {self._stall_s:g} s, "
                 f"and {len(self._unacknowledged)} messages wait. Is it overloaded, or out of disk?"
             )
 

@@ -61,3 +61,8 @@ class MqttSettings(BaseModel):
         """The broker's port."""
         parts = urlsplit(self.url)
         return parts.port or SCHEMES.get(parts.scheme, 1883)
+
+    @property
+    def address(self) -> str:
+        """The broker's address as it is shown to people."""
+        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"

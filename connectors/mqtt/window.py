@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-from connectors.errors import ConnectorError, SlowDownError
+from connectors.errors import SlowDownError
+from connectors.mqtt.errors import UndeliveredError
 from connectors.mqtt.records import KafkaRecord
 
 Clock = Callable[[], float]
@@ -45,10 +46,6 @@ class Producer(Protocol):
             SlowDownError: the queue is full; the record was not taken.
 
         """
-
-
-class UndeliveredError(ConnectorError):
-    """Kafka did not take messages that were sent to it again and again."""
 
 
 @dataclass(slots=True, eq=False)

@@ -12,6 +12,11 @@ from connectors.timescale.settings import DatabaseSettings
 # What a writer may wait for a lock: a stuck transaction of another must show, not stop the world in silence.
 SESSION_OPTIONS = "-c timezone=UTC -c lock_timeout=60s -c idle_in_transaction_session_timeout=120s"
 
+_LIKE_THIS = (
+    "TIDEGATE_DATABASE__URL cannot be read. It looks like postgresql://user:password@host:5432/name; in the password,"
+    " write @ as %40, : as %3A, / as %2F, # as %23 and % as %25."
+)
+
 
 class DatabaseKind(StrEnum):
     """What the SQL may use."""
@@ -26,9 +31,11 @@ def connect(settings: DatabaseSettings, *, autocommit: bool = False) -> "Connect
 
     Raises:
         UnreachableError: nothing answers at the address within the connect time-out, or it refuses us.
+        ConnectorError: the address is none.
 
     """
     url = settings.url.get_secret_value()
+    where = address(url)
     try:
         return psycopg.connect(
             url,
@@ -37,24 +44,41 @@ def connect(settings: DatabaseSettings, *, autocommit: bool = False) -> "Connect
             options=SESSION_OPTIONS,
             application_name="tidegate",
         )
-    except psycopg.ProgrammingError as error:
-        raise ConnectorError("TIDEGATE_DATABASE__URL looks like postgresql://user:password@host:5432/name") from error
+    except psycopg.ProgrammingError:  # a port that is no number, for example
+        failure: ConnectorError = ConnectorError(_LIKE_THIS)
     except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else ""
-        raise UnreachableError("The database", address(url), "TIDEGATE_DATABASE__URL", reason) from None
+        reason = next(reversed(str(error).strip().splitlines()), "")
+        failure = UnreachableError("The database", where, "TIDEGATE_DATABASE__URL", reason)
+    # Outside of the handler, so that nothing shows what libpq said: it repeats the parts of an address it cannot read.
+    raise failure
 
 
 def address(url: str) -> str:
-    """Say where a URL leads, without its user and password."""
+    """Say where a URL leads, without its user and password.
+
+    Raises:
+        ConnectorError: it is not the address of a PostgreSQL database.
+
+    """
     try:
         parts = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
-        return "an address that cannot be read"
-    return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+        parts = {}
+    host = parts.get("host", "localhost")
+    if not parts or "@" in str(host):  # what follows an unescaped @ of a password is taken for the host
+        raise ConnectorError(_LIKE_THIS)
+    return f"{host}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
 
 
 def kind_of(connection: "Connection[tuple[object, ...]]") -> DatabaseKind:
-    """Find out what the database can do; the extension has to be created in it already, or be creatable."""
+    """Say what the tables were made as or, where there are none yet, what the database can do.
+
+    Installing the extension later does not turn tables into hypertables.
+    """
+    if connection.execute("select to_regclass('schema_migrations')").fetchone() != (None,):
+        made = connection.execute("select kind from schema_migrations order by number limit 1").fetchone()
+        if made is not None:
+            return DatabaseKind(str(made[0]))
     row = connection.execute("select 1 from pg_extension where extname = 'timescaledb'").fetchone()
     if row is None:
         return DatabaseKind.POSTGRESQL

@@ -7,6 +7,7 @@ applied is never edited: a change is a new number.
 import contextlib
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -68,14 +69,22 @@ def migrate(connection: "Connection[tuple[object, ...]]") -> list[str]:
     Takes a connection in autocommit mode. Creates the extensions that the server has to offer.
 
     Raises:
-        MigrationError: a migration that was applied has been changed since, or one fails.
+        MigrationError: a migration that was applied has been changed since or is unknown to this version, or one fails.
 
     """
+    with alone(connection):
+        return _migrate(connection)
+
+
+@contextlib.contextmanager
+def alone(connection: "Connection[tuple[object, ...]]") -> Iterator[None]:
+    """Let one connection at a time change the schema; the others wait. Takes a connection in autocommit mode."""
     connection.execute("select pg_advisory_lock(%s)", (LOCK,))
     try:
-        return _migrate(connection)
+        yield
     finally:
-        connection.execute("select pg_advisory_unlock(%s)", (LOCK,))
+        if not connection.closed:  # with the connection the lock goes by itself
+            connection.execute("select pg_advisory_unlock(%s)", (LOCK,))
 
 
 def _migrate(connection: "Connection[tuple[object, ...]]") -> list[str]:
@@ -83,16 +92,23 @@ def _migrate(connection: "Connection[tuple[object, ...]]") -> list[str]:
         "create table if not exists schema_migrations (number integer primary key, name text not null,"
         " kind text not null, digest text not null, applied timestamptz not null default now())"
     )
-    applied = connection.execute("select number, kind, digest from schema_migrations order by number").fetchall()
+    applied = connection.execute("select number, name, digest from schema_migrations order by number").fetchall()
     if not applied:
         _create_extensions(connection)
-    # A database keeps the kind it was made with: installing the extension later does not turn tables into hypertables.
-    kind = DatabaseKind(str(applied[0][1])) if applied else kind_of(connection)
+    kind = kind_of(connection)
     steps = migrations(kind)
-    for number, _, digest in applied:
-        same = [step for step in steps if step.number == number and step.digest == digest]
-        if not same:
-            raise MigrationError(f"migration {number:04d} was changed after it was applied, or is of a newer version")
+    known = {step.number: step for step in steps}
+    for number, name, digest in applied:
+        step = known.get(int(str(number)))
+        if step is None:
+            raise MigrationError(
+                f"the database has migration {number:04d}_{name}, which this version of Tidegate does not know: a newer"
+                " one was here. Run that version, or restore the database to what it was before"
+            )
+        if step.digest != digest:
+            raise MigrationError(
+                f"migration {number:04d}_{name} was changed after it was applied; a change of the schema is a new file"
+            )
     done = {number for number, _, _ in applied}
     names = []
     for step in steps:

@@ -1,11 +1,12 @@
 -- Every statement that is longer than a line, by name (see queries.py).
 
 -- name: claim
--- A new owner raises the epoch; whoever held the partition before is refused from here on.
+-- A new owner raises the epoch; whoever held the partition before is refused from here on. Drawn from a sequence, and
+-- under the row's lock, an epoch never comes back, not even for a partition whose marks were forgotten.
 insert into sink_offsets (cluster_id, topic, topic_id, partition, epoch, owner, next_offset, snapshot_offset)
-values (%(cluster_id)s, %(topic)s, %(topic_id)s, %(partition)s, 1, %(owner)s, %(start)s, %(start)s)
+values (%(cluster_id)s, %(topic)s, %(topic_id)s, %(partition)s, nextval('sink_epochs'), %(owner)s, %(start)s, %(start)s)
 on conflict (cluster_id, topic, topic_id, partition)
-do update set epoch = sink_offsets.epoch + 1, owner = excluded.owner, updated = now()
+do update set epoch = nextval('sink_epochs'), owner = excluded.owner, updated = now()
 returning epoch, next_offset, snapshot_offset;
 
 -- name: other_lives
@@ -56,21 +57,34 @@ create temporary table if not exists staged (
     value double precision not null, accepted timestamptz not null
 ) on commit delete rows;
 
+-- name: insert_new
+-- Keys that nobody stored yet. It waits for whoever is storing one of them right now: what it leaves out stands in
+-- `readings`, where `losers` sees it.
+insert into readings (ts, device_id, metric, value, accepted)
+select distinct on (device_id, metric, ts) ts, device_id, metric, value, accepted from staged
+order by device_id, metric, ts, accepted {order}, value {order}
+on conflict (device_id, metric, ts) do nothing;
+
 -- name: losers
--- All that was said about each key, stored or arriving, ranked by the policy: the first of a key stands.
-with arriving as (select distinct device_id, metric, ts from staged),
+-- All that was said about each key, stored or arriving, ranked by the policy: the first of a key stands; of the others,
+-- those that say something else. Without the bounds of ts, which are constants when it is planned, every chunk of the
+-- table would be searched for every row.
+with arriving as (
+    select device_id, metric, ts, value, accepted from staged where ts between %(first)s and %(last)s
+),
 candidates as (
     select r.device_id, r.metric, r.ts, r.value, r.accepted, true as stored
-    from readings r join arriving using (device_id, metric, ts)
+    from readings r join (select distinct device_id, metric, ts from arriving) a using (device_id, metric, ts)
+    where r.ts between %(first)s and %(last)s
     union all
-    select device_id, metric, ts, value, accepted, false from staged
+    select device_id, metric, ts, value, accepted, false from arriving
 ),
 ranked as (
     select device_id, metric, ts, value, row_number() over best as place, first_value(value) over best as standing
     from candidates
     window best as (partition by device_id, metric, ts order by accepted {order}, value {order}, stored desc)
 )
-select device_id, metric, ts, value, standing from ranked where place > 1;
+select device_id, metric, ts, value, standing from ranked where place > 1 and value <> standing;
 
 -- name: merge
 insert into readings as r (ts, device_id, metric, value, accepted)
@@ -148,3 +162,34 @@ from insights
 where created <= %(created)s and (created < %(created)s or id > %(id)s) {of_device}
 order by created desc, id
 limit %(limit)s;
+
+-- name: columnstore_job
+select 1 from timescaledb_information.jobs
+where proc_name = 'policy_compression' and hypertable_name = 'readings'
+  and (config ->> 'compress_after')::interval = make_interval(days => %(days)s);
+
+-- name: retention_job
+select 1 from timescaledb_information.jobs
+where proc_name = 'policy_retention' and hypertable_name = 'readings'
+  and (config ->> 'drop_after')::interval = make_interval(days => %(days)s);
+
+-- name: refresh_job
+select 1 from timescaledb_information.jobs
+where proc_name = 'policy_refresh_continuous_aggregate'
+  and hypertable_name in (  -- the name of the view or, in earlier versions, of what is behind it
+      select unnest(array[view_name, materialization_hypertable_name])
+      from timescaledb_information.continuous_aggregates where view_name = %(view)s)
+  and (config ->> 'start_offset')::interval is not distinct from %(start)s::interval
+  and (config ->> 'end_offset')::interval = %(end)s::interval
+  and (config ->> 'buckets_per_batch')::integer = %(batch)s
+  and schedule_interval = %(every)s::interval;
+
+-- name: add_refresh_job
+select add_continuous_aggregate_policy(
+    %(view)s::text::regclass, start_offset => %(start)s::interval, end_offset => %(end)s::interval,
+    schedule_interval => %(every)s::interval, buckets_per_batch => %(batch)s
+);
+
+-- name: chunk_interval
+select 1 from timescaledb_information.dimensions
+where hypertable_name = 'readings' and time_interval = make_interval(days => %(days)s);

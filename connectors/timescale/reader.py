@@ -61,7 +61,14 @@ class Reader:
     """
 
     def __init__(self, settings: DatabaseSettings) -> None:
+        """Nothing is connected yet.
+
+        Raises:
+            ConnectorError: the address is not that of a PostgreSQL database.
+
+        """
         self._settings = settings
+        self._where = address(settings.url.get_secret_value())
         self._pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] | None = None
 
     async def open(self) -> None:
@@ -142,9 +149,8 @@ class Reader:
             raise ConnectorError("The database has not the tables of today: run `tidegate db migrate`.") from error
 
     def _unreachable(self, error: psycopg.OperationalError) -> UnreachableError:
-        where = address(self._settings.url.get_secret_value())
         reason = str(error).strip().splitlines()
-        return UnreachableError("The database", where, "TIDEGATE_DATABASE__URL", reason[-1] if reason else "")
+        return UnreachableError("The database", self._where, "TIDEGATE_DATABASE__URL", reason[-1] if reason else "")
 
 
 def _bounded(limit: int) -> int:

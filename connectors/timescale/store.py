@@ -27,8 +27,15 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# What may pass by itself. (Deadlocks, lock time-outs and a full disk are OperationalErrors too.)
-TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError, UnreachableError)
+# What may pass by itself. (Deadlocks, lock time-outs and a full disk are OperationalErrors too; a server that became a
+# standby, and a transaction that waited for Kafka longer than the server allows, are not.)
+TRANSIENT = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    UnreachableError,
+)
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
 

@@ -4,15 +4,15 @@ Steps, for one or several partitions in one transaction:
 1. lock each partition's mark, in order, and refuse an older epoch;
 2. drop the rows of records below the mark: they are stored already;
 3. COPY BINARY straight into `readings`, inside a savepoint;
-4. only when a key is there already: COPY into a staging table, find who stands and who loses, hand over the losers
-   (they must be safe in `dead-letters` before this commits), merge;
+4. only when a key is there already: COPY into a staging table, insert the keys that are new, find who stands and who
+   loses of the others, hand over the losers (they must be safe in `dead-letters` before this commits), merge;
 5. advance each mark, with the counts of what became of its records;
 6. commit.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import astuple, dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,9 @@ from connectors.timescale.settings import ConflictPolicy
 _COPY = "copy {} (ts, device_id, metric, value, accepted) from stdin (format binary)"
 _COPY_READINGS = _COPY.format("readings")
 _COPY_STAGED = _COPY.format("staged")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_US = 24 * 60 * 60 * 1_000_000
 
 # The winner is found by comparing (accepted, value): the order of arrival, replay and region do not matter.
 _WORDS = {
@@ -79,7 +82,7 @@ class Writer:
             FencedError: one of the partitions has another owner now; nothing is stored.
 
         """
-        ordered = sorted(parts, key=lambda part: part.key.partition)
+        ordered = sorted(parts, key=lambda part: astuple(part.key))
         with self._connection.transaction(), self._connection.cursor() as cursor:
             fresh = [self._fresh(part, ledger.lock(cursor, part.key, part.epoch)) for part in ordered]  # steps 1 and 2
             counts = self._store(cursor, fresh)  # steps 3 and 4
@@ -114,15 +117,18 @@ class Writer:
         cursor.execute(query("create_staging"))
         cursor.execute("truncate staged")
         self._copy(cursor, _COPY_STAGED, [part])
-        losers = [_conflict(row) for row in cursor.execute(query("losers", **self._words)).fetchall()]
-        conflicts = [loser for loser in losers if loser.value != loser.standing]
+        stored = cursor.execute(query("insert_new", **self._words)).rowcount
+        conflicts = []
+        for first, last in _spans(part.columns.column("ts")):
+            # prepare=False: a plan that is kept for other instants would search every chunk.
+            values = {"first": first, "last": last}
+            losers = cursor.execute(query("losers", **self._words), values, prepare=False)
+            conflicts += map(_conflict, losers.fetchall())
         if conflicts:
             self._on_conflicts(conflicts)
         cursor.execute(query("merge", **self._words))
-        # Every key has one that stands; all others lose, so what is new is what arrived less those that lost.
-        return Counts(
-            stored=len(part.offsets) - len(losers), duplicates=len(losers) - len(conflicts), conflicts=len(conflicts)
-        )
+        # Each row that arrived is a key that is new, or brings one more value to a key: the same or another.
+        return Counts(stored=stored, duplicates=len(part.offsets) - stored - len(conflicts), conflicts=len(conflicts))
 
     def _copy(self, cursor: "Cursor[Row]", statement: str, parts: Sequence[PartitionRows]) -> None:
         filled = [part for part in parts if len(part.offsets)]
@@ -134,6 +140,20 @@ class Writer:
             for part in filled:
                 copy.write(encoder.write_batch(part.columns))
             copy.write(encoder.finish())
+
+
+def _spans(ts: pa.Array) -> list[tuple[datetime, datetime]]:
+    """Cut the instants of rows at gaps of more than a day, and give the first and the last instant of each span.
+
+    One reading of long ago among those of today must not make all chunks between them be searched.
+    """
+    ordered = np.unique(ts.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy())
+    cuts = np.flatnonzero(np.diff(ordered) > _DAY_US) + 1
+    return [(_instant(span[0]), _instant(span[-1])) for span in np.split(ordered, cuts)]
+
+
+def _instant(microseconds: np.int64) -> datetime:
+    return _EPOCH + timedelta(microseconds=int(microseconds))
 
 
 def _conflict(row: Row) -> Conflict:

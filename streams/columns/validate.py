@@ -69,18 +69,25 @@ def _metric_name(records: Records, _batch: RawBatch) -> Bool:
     return _any_entry(records, _bad_names(records.columns.column("metrics").keys))
 
 
-def _metric_twice(records: Records, _batch: RawBatch) -> Bool:
-    metrics = records.columns.column("metrics")
-    counts = np.diff(np.asarray(metrics.offsets))
+def _name_twice(records: Records, _batch: RawBatch) -> Bool:
+    twice = np.zeros(len(records), dtype=np.bool_)
+    for field in ("metrics", "units", "tags"):
+        twice |= _key_twice(records.columns.column(field))
+    return twice
+
+
+def _key_twice(maps: pa.MapArray) -> Bool:
+    offsets = np.asarray(maps.offsets)
+    counts = np.diff(offsets)
     if not (counts > 1).any():
-        return np.zeros(len(records), dtype=np.bool_)
-    encoded = metrics.keys.dictionary_encode()
-    owners = np.repeat(np.arange(len(records)), counts)
+        return np.zeros(len(counts), dtype=np.bool_)
+    encoded = maps.keys.dictionary_encode()
+    owners = np.repeat(np.arange(len(counts)), counts)
     pairs = owners * len(encoded.dictionary) + np.asarray(encoded.indices)
     order = np.argsort(pairs, kind="stable")
-    again = np.zeros(len(pairs), dtype=np.bool_)
-    again[order[1:]] = pairs[order[1:]] == pairs[order[:-1]]
-    return _any_entry(records, again)
+    twice = np.zeros(len(counts), dtype=np.bool_)
+    twice[owners[order[1:]][pairs[order[1:]] == pairs[order[:-1]]]] = True
+    return twice
 
 
 def _not_finite(records: Records, _batch: RawBatch) -> Bool:
@@ -103,11 +110,12 @@ def _ahead(records: Records, batch: RawBatch) -> Bool:
 _NAMES = f"1 to {NAME_LENGTH} characters, none of them a control character, '/', '+' or '#'"
 
 _RULES: tuple[Rule, ...] = (
+    # First, as in the codec: what it says of a record does not depend on which of the two decoded it.
+    ("twice", "a name comes twice in metrics, units or tags", _name_twice),
     ("device-id", f"a device id has {_NAMES}", _device_name),
     ("key", "the record's key is not its device id in UTF-8", _foreign_key),
     ("no-metrics", "a reading has at least one metric", _no_metrics),
     ("metric-name", f"the name of a metric has {_NAMES}", _metric_name),
-    ("metric-twice", "a metric stands twice in one reading", _metric_twice),
     ("not-finite", "a value is not a finite number", _not_finite),
     ("ts", "the instant is outside the years 1 to 9999", _no_date),
     ("ts-ahead", "the instant is more than an hour after the reading was accepted", _ahead),

@@ -29,6 +29,8 @@ REFRACTORY = 100
 THRESHOLD = 6.0
 # A single distance counts for no more than this many spreads, or one absurd value would hide all that follow.
 MOST_SPREADS = 50.0
+# What a deviation counts for at the most, in long deviations of the averaged distance.
+MOST_DEVIATIONS = 1e6
 # Values are held to this for the statistics, so that no sum or product overflows. They are stored as they are.
 MOST = 1e150
 
@@ -50,17 +52,23 @@ def update(rows: npt.NDArray[np.void], series: Indices, ts: Indices, values: Flo
     gain = 1.0 / (seen + 1.0)
     held = np.clip(values, -MOST, MOST)
 
-    level = state["level"]
-    spread = state["spread"]
+    # Copies: a field is a view, and what was expected before this reading is what an alarm speaks of.
+    level = state["level"].copy()
+    spread = state["spread"].copy()
     distance = np.where(seen == 0, 0.0, np.abs(held - level))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         spreads = np.where(
             spread > 0.0, np.minimum(distance / spread, MOST_SPREADS), np.where(distance > 0.0, MOST_SPREADS, 0.0)
         )
     short = state["short"] + np.maximum(1.0 / SHORT_READINGS, gain) * (spreads - state["short"])
     excess = short - state["mean"]
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.where(state["variance"] > 0.0, excess / np.sqrt(state["variance"]), 0.0)
+        # A series that never deviated has no deviation to measure the first one with.
+        z = np.where(
+            state["variance"] > 0.0,
+            np.minimum(excess / np.sqrt(state["variance"]), MOST_DEVIATIONS),
+            np.where(excess > 0.0, MOST_DEVIATIONS, 0.0),
+        )
 
     unusual = (z >= THRESHOLD) & (seen >= PROBATION)
     alarm = unusual & (seen >= state["quiet_until"])

@@ -1,6 +1,8 @@
 """What is remembered of each series (a metric of a device): one row of an array, found by name."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +39,8 @@ _BLOCK_SCHEMA = pa.schema(
         pa.field("state", pa.binary(SERIES.itemsize), nullable=False),
     ]
 )
+
+_CHECKSUM = struct.Struct("<I")
 
 Name = tuple[str, str]
 Indices = npt.NDArray[np.int64]
@@ -77,7 +81,8 @@ class SeriesTable:
     def _add(self, name: Name) -> int:
         index = len(self._names)
         if index == len(self.rows):
-            self.rows = np.concatenate([self.rows, np.zeros(len(self.rows), dtype=SERIES)])
+            # By half, not to twice the length: a series may take a kilobyte with all that belongs to it.
+            self.rows = np.concatenate([self.rows, np.zeros(max(BLOCK, len(self.rows) // 2), dtype=SERIES)])
         self.rows[index]["last_ts"] = np.iinfo(np.int64).min
         self._names.append(name)
         self._index[name] = index
@@ -108,7 +113,8 @@ class SeriesTable:
         out = io.BytesIO()
         with pa.ipc.new_stream(out, _BLOCK_SCHEMA, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
             writer.write_batch(columns)
-        return out.getvalue()
+        written = out.getvalue()
+        return _CHECKSUM.pack(zlib.crc32(written)) + written
 
     @classmethod
     def restore(cls, blocks: dict[int, bytes]) -> "SeriesTable":
@@ -120,21 +126,28 @@ class SeriesTable:
         """
         table = cls()
         for number, block in enumerate(sorted(blocks)):
-            if number != block:
-                raise SnapshotError(f"block {number} of a detector snapshot is missing")
+            if number != block or len(table) != number * BLOCK:
+                raise SnapshotError(f"a block of a detector snapshot before number {block} is missing or incomplete")
             table._read(blocks[block])
         return table
 
     def _read(self, block: bytes) -> None:
+        # Arrow would read a damaged number, or a stream that ends early, without a word.
+        written = block[_CHECKSUM.size :]
+        if block[: _CHECKSUM.size] != _CHECKSUM.pack(zlib.crc32(written)):
+            raise SnapshotError("a block of a detector snapshot is damaged")
         try:
-            with pa.ipc.open_stream(block) as reader:
+            with pa.ipc.open_stream(written) as reader:
                 if reader.schema != _BLOCK_SCHEMA:
                     raise SnapshotError
                 columns = reader.read_all()
                 columns.validate(full=True)
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:
             raise SnapshotError(f"a block of a detector snapshot cannot be read: {error}") from error
         state = np.frombuffer(b"".join(columns.column("state").to_pylist()), dtype=SERIES)
         names = zip(columns.column("device_id").to_pylist(), columns.column("metric").to_pylist(), strict=True)
         for name, row in zip(names, state, strict=True):
-            self.rows[self._add(name)] = row
+            if name in self._index:
+                raise SnapshotError("a series stands twice in a detector snapshot")
+            index = self._add(name)  # before `rows` is looked at: it may grow
+            self.rows[index] = row

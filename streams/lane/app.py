@@ -69,7 +69,8 @@ def lane_app(kafka: KafkaSettings, options: LaneOptions, keeper: Keeper) -> Lane
         # A stuck database holds up processing, not the group: heartbeats go on, and what is fetched waits.
         broker_max_poll_interval=900.0,
         broker_request_timeout=60.0,
-        broker_session_timeout=30.0,
+        broker_session_timeout=kafka.session_timeout_s,
+        broker_heartbeat_interval=kafka.session_timeout_s / 5,
         consumer_auto_offset_reset=options.without_position,
         ConsumerScheduler=batches(options.batch_records),
         # False lost records on SIGTERM; True lets the batches in hand be finished.

@@ -113,6 +113,17 @@ def test_killing_the_parent_ends_leash_and_server(tmp_path: Path, mode: str, all
         assert all_gone(family)
 
 
+def test_ending_the_leash_itself_stops_the_server(tmp_path: Path, all_gone: AllGone) -> None:
+    held = start(tmp_path, "polite")
+    leash = server_of(tmp_path).parent()
+    assert leash is not None
+    leash.terminate()
+    assert all_gone([leash])
+    held.stop()
+    assert held.exit_code == 7
+    assert (tmp_path / "stopped-by").read_text() == "SIGTERM"
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a child that its parent died")
 def test_killing_the_leash_itself_stops_the_server(tmp_path: Path, all_gone: AllGone) -> None:
     held = start(tmp_path, "polite")
@@ -122,6 +133,7 @@ def test_killing_the_leash_itself_stops_the_server(tmp_path: Path, all_gone: All
     leash.kill()
     assert all_gone([server])
     held.stop()
+    assert (tmp_path / "stopped-by").read_text() == "SIGTERM"
 
 
 def test_a_server_that_dies_at_its_start_shows_the_end_of_its_log(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""MQTT brokers of both kinds that can be stopped and started, a wire to listen at and to cut, a producer to hold back."""
+"""Brokers of both kinds that stop and start, a wire to listen at and to cut, a producer whose reports can be held."""
 
 import shutil
 import signal
@@ -21,6 +21,9 @@ from schemas import codec
 from schemas.models import DeadLetter, Reading
 
 Delivery = Callable[[Exception | None], None]
+Until = Callable[..., None]
+Start = Callable[..., "Running"]
+StartMosquitto = Callable[..., "Broker"]
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
@@ -51,16 +54,12 @@ class Broker:
         if kind == "mosquitto":
             self._config.write_text(
                 f"listener {self.port} 127.0.0.1\npersistence true\npersistence_location {folder}/\n"
-                f"autosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\nmax_inflight_messages 0\n"
-                f"user root\n{extra or 'allow_anonymous true'}\n"
+                f"autosave_interval 1\nmax_queued_messages 0\nmax_inflight_messages 0\nuser root\n"
+                f"{extra or 'allow_anonymous true'}\n"
             )
             self._command = [mosquitto() or "", "-c", str(self._config)]
         else:
-            self._config.write_text(
-                f"listeners:\n  default:\n    type: tcp\n    bind: 127.0.0.1:{self.port}\n"
-                "plugins:\n  amqtt.plugins.authentication.AnonymousAuthPlugin:\n    allow_anonymous: true\n"
-            )
-            self._command = [str(Path(sys.executable).parent / "amqtt"), "-c", str(self._config)]
+            self._command = [sys.executable, "-m", "connectors.embedded.amqtt_broker", str(self.port)]
         self.start()
 
     @property

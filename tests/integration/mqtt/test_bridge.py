@@ -6,16 +6,18 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import pytest
+from paho.mqtt import publish as paho
 
-from connectors.mqtt.client import TakenOverError
 from connectors.mqtt.publisher import Publisher
 from connectors.mqtt.settings import MqttSettings
+from tests.integration.mqtt.conftest import Broker, Kafka, Start, StartMosquitto, Until, Wire
 
 pytestmark = pytest.mark.mqtt
+
+AMQTT_FORGETS = "amqtt forgets the messages that were in flight when a connection ends"
 
 
 def publish(address: str, count: int, *, devices: int = 1, first: int = 0) -> None:
@@ -25,12 +27,12 @@ def publish(address: str, count: int, *, devices: int = 1, first: int = 0) -> No
         publisher.flush()
 
 
-def numbers(kafka: Any, device: str | None = None) -> list[int]:
+def numbers(kafka: Kafka, device: str | None = None) -> list[int]:
     return [int(one.metrics["n"]) for one in kafka.readings() if device in {None, one.device_id}]
 
 
 def test_puback_waits_for_the_report_and_keeps_the_order_of_arrival(
-    broker: Any, wire: Any, kafka: Any, start: Callable[..., Any], until: Callable[..., None]
+    broker: Broker, wire: Wire, kafka: Kafka, start: Start, until: Until
 ) -> None:
     kafka.holding = True
     running = start(wire.address, kafka)
@@ -46,7 +48,7 @@ def test_puback_waits_for_the_report_and_keeps_the_order_of_arrival(
 
 
 def test_a_cut_between_receipt_and_report_loses_nothing_and_acknowledges_nothing_stale(
-    broker: Any, wire: Any, kafka: Any, start: Callable[..., Any], until: Callable[..., None]
+    broker: Broker, wire: Wire, kafka: Kafka, start: Start, until: Until
 ) -> None:
     kafka.holding = True
     running = start(wire.address, kafka)
@@ -70,7 +72,7 @@ def test_a_cut_between_receipt_and_report_loses_nothing_and_acknowledges_nothing
 
 
 def test_a_killed_bridge_loses_nothing(
-    broker: Any, kafka: Any, start: Callable[..., Any], until: Callable[..., None], tmp_path: Any
+    broker: Broker, kafka: Kafka, start: Start, until: Until, tmp_path: Path
 ) -> None:
     program = textwrap.dedent(f"""
         from connectors.mqtt.bridge import Bridge
@@ -93,7 +95,7 @@ def test_a_killed_bridge_loses_nothing(
         until(lambda: taken.read_bytes().count(b"taken") >= 50)
         process.kill()
     if broker.kind == "amqtt":
-        pytest.skip("amqtt forgets the messages that were in flight when a connection ends")
+        pytest.skip(AMQTT_FORGETS)
     running = start(broker.address, kafka)
     until(lambda: set(range(50)) <= set(numbers(kafka)))
     until(lambda: running.bridge.snapshot()["in_flight"] == 0)
@@ -101,7 +103,7 @@ def test_a_killed_bridge_loses_nothing(
 
 
 def test_messages_of_the_time_away_are_delivered_and_acknowledged_ones_are_not_again(
-    broker: Any, kafka: Any, start: Callable[..., Any], until: Callable[..., None]
+    broker: Broker, kafka: Kafka, start: Start, until: Until
 ) -> None:
     first = start(broker.address, kafka)
     publish(broker.address, 10)
@@ -113,9 +115,7 @@ def test_messages_of_the_time_away_are_delivered_and_acknowledged_ones_are_not_a
     assert numbers(kafka) == list(range(20))
 
 
-def test_order_is_kept_within_each_device(
-    broker: Any, kafka: Any, start: Callable[..., Any], until: Callable[..., None]
-) -> None:
+def test_order_is_kept_within_each_device(broker: Broker, kafka: Kafka, start: Start, until: Until) -> None:
     start(broker.address, kafka)
     publish(broker.address, 600, devices=7)
     until(lambda: len(kafka.confirmed) == 600)
@@ -125,7 +125,7 @@ def test_order_is_kept_within_each_device(
 
 
 def test_what_kafka_refuses_is_sent_again_in_order_and_acknowledged_late(
-    broker: Any, wire: Any, kafka: Any, start: Callable[..., Any], until: Callable[..., None]
+    broker: Broker, wire: Wire, kafka: Kafka, start: Start, until: Until
 ) -> None:
     kafka.holding = True
     running = start(wire.address, kafka)
@@ -146,14 +146,14 @@ def test_what_kafka_refuses_is_sent_again_in_order_and_acknowledged_late(
 
 
 def test_when_kafka_stays_away_the_messages_go_back_to_the_broker(
-    broker: Any, kafka: Any, start: Callable[..., Any], until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    broker: Broker, kafka: Kafka, start: Start, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("connectors.mqtt.window.FIRST_PAUSE", 0.001)
     monkeypatch.setattr("connectors.mqtt.window.LONGEST_PAUSE", 0.001)
     away = True
     kafka.refuse = lambda _: away
     if broker.kind == "amqtt":
-        pytest.skip("amqtt forgets the messages that were in flight when a connection ends")
+        pytest.skip(AMQTT_FORGETS)
     running = start(broker.address, kafka)
     publish(broker.address, 5)
     until(lambda: running.bridge.snapshot()["reconnects"] == 1)
@@ -164,7 +164,7 @@ def test_when_kafka_stays_away_the_messages_go_back_to_the_broker(
 
 
 def test_poison_is_kept_and_then_acknowledged(
-    broker: Any, wire: Any, kafka: Any, start: Callable[..., Any], until: Callable[..., None]
+    broker: Broker, wire: Wire, kafka: Kafka, start: Start, until: Until
 ) -> None:
     kafka.holding = True
     running = start(wire.address, kafka, region="eu")
@@ -188,9 +188,7 @@ def test_poison_is_kept_and_then_acknowledged(
 
 
 @pytest.mark.parametrize("slow", ["queue full", "reports out"])
-def test_a_slow_kafka_bounds_what_is_held(
-    broker: Any, kafka: Any, start: Callable[..., Any], until: Callable[..., None], slow: str
-) -> None:
+def test_a_slow_kafka_bounds_what_is_held(broker: Broker, kafka: Kafka, start: Start, until: Until, slow: str) -> None:
     kafka.holding = True
     if slow == "queue full":
         kafka.capacity = 5
@@ -209,18 +207,17 @@ def test_a_slow_kafka_bounds_what_is_held(
 
 
 def test_qos_0_is_carried_without_an_acknowledgement(
-    broker: Any, wire: Any, kafka: Any, start: Callable[..., Any], until: Callable[..., None]
+    broker: Broker, wire: Wire, kafka: Kafka, start: Start, until: Until
 ) -> None:
-    from paho.mqtt import publish as paho
-
     start(wire.address, kafka)
     paho.single("devices/d0/readings", b'{"n": 1}', qos=0, hostname="127.0.0.1", port=broker.port)
     until(lambda: numbers(kafka) == [1])
-    assert wire.acks[-1] == []
+    if broker.kind == "mosquitto":  # amqtt raises it to the subscription's QoS 1
+        assert wire.acks[-1] == []
 
 
 def test_a_stop_waits_for_what_is_in_flight(
-    broker: Any, wire: Any, kafka: Any, start: Callable[..., Any], until: Callable[..., None]
+    broker: Broker, wire: Wire, kafka: Kafka, start: Start, until: Until
 ) -> None:
     kafka.holding = True
     running = start(wire.address, kafka, drain_s=20.0)
@@ -233,9 +230,7 @@ def test_a_stop_waits_for_what_is_in_flight(
     assert wire.acks[-1] == wire.published[-1]
 
 
-def test_a_stop_does_not_wait_for_ever(
-    broker: Any, kafka: Any, start: Callable[..., Any], until: Callable[..., None]
-) -> None:
+def test_a_stop_does_not_wait_for_ever(broker: Broker, kafka: Kafka, start: Start, until: Until) -> None:
     kafka.holding = True
     running = start(broker.address, kafka, drain_s=0.2)
     publish(broker.address, 3)
@@ -246,7 +241,7 @@ def test_a_stop_does_not_wait_for_ever(
 
 
 def test_a_broker_that_restarts_loses_nothing(
-    start_mosquitto: Callable[..., Any], kafka: Any, start: Callable[..., Any], until: Callable[..., None]
+    start_mosquitto: StartMosquitto, kafka: Kafka, start: Start, until: Until
 ) -> None:
     broker = start_mosquitto()
     running = start(broker.address, kafka)
@@ -264,19 +259,18 @@ def test_a_broker_that_restarts_loses_nothing(
     assert running.bridge.snapshot()["reconnects"] >= 1
 
 
-def test_a_second_bridge_with_the_same_name_ends_the_first(
-    start_mosquitto: Callable[..., Any], kafka: Any, start: Callable[..., Any], until: Callable[..., None]
+def test_two_bridges_with_one_name_do_not_chase_each_other_at_full_speed(
+    start_mosquitto: StartMosquitto, kafka: Kafka, start: Start, until: Until, caplog: pytest.LogCaptureFixture
 ) -> None:
     broker = start_mosquitto()
-    first = start(broker.address, kafka)
-    start(broker.address, kafka)
-    until(lambda: first.ended)
-    assert isinstance(first.error, TakenOverError)
+    bridges = [start(broker.address, kafka), start(broker.address, kafka)]
+    until(lambda: "Does another client use the id 'tidegate-bridge'?" in caplog.text)
+    assert max(running.bridge.reconnects for running in bridges) < 10
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 def test_the_version_can_be_chosen(
-    start_mosquitto: Callable[..., Any], kafka: Any, start: Callable[..., Any], until: Callable[..., None], version: str
+    start_mosquitto: StartMosquitto, kafka: Kafka, start: Start, until: Until, version: str
 ) -> None:
     broker = start_mosquitto()
     start(broker.address, kafka, version=version)
@@ -285,13 +279,15 @@ def test_the_version_can_be_chosen(
 
 
 def test_an_error_of_the_producer_ends_the_bridge_and_acknowledges_nothing(
-    broker: Any, wire: Any, start: Callable[..., Any], until: Callable[..., None], kafka: Any
+    broker: Broker, wire: Wire, start: Start, until: Until, kafka: Kafka
 ) -> None:
     class Broken:
         def send(self, *_: object, **__: object) -> None:
             message = "fenced"
             raise RuntimeError(message)
 
+    if broker.kind == "amqtt":
+        pytest.skip(AMQTT_FORGETS)
     running = start(wire.address, Broken())
     publish(broker.address, 3)
     until(lambda: running.ended)

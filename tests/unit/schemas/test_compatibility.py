@@ -33,11 +33,11 @@ def test_the_newest_version_reads_what_every_version_wrote(version: SchemaVersio
         assert set(reread(writer, newest, datum)) == {field["name"] for field in newest["fields"]}
 
 
-def record(*fields: dict[str, Schema], name: str = "R", **more: Any) -> dict[str, Schema]:
+def record(*fields: dict[str, Schema], name: str = "R", **more: Schema) -> dict[str, Schema]:
     return {"type": "record", "name": name, "namespace": "tidegate", "fields": list(fields), **more}
 
 
-def field(kind: Schema, name: str = "f", **more: Any) -> dict[str, Schema]:
+def field(kind: Schema, name: str = "f", **more: Schema) -> dict[str, Schema]:
     return {"name": name, "type": kind, **more}
 
 

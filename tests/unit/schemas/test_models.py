@@ -80,7 +80,8 @@ def avro_form(kind: Kind) -> Form:
 
 def python_form(kind: Kind) -> Form:
     """A type of a model, in the same words."""
-    origin, arguments = get_origin(kind), get_args(kind)
+    origin: Kind = get_origin(kind)
+    arguments = get_args(kind)
     if hasattr(kind, "__metadata__"):
         form = python_form(arguments[0])
     elif origin in (Union, UnionType):

@@ -51,9 +51,8 @@ def test_without_ts_it_is_the_time_of_arrival() -> None:
 
 
 def test_a_list_keeps_its_order_and_names_what_is_wrong_by_place() -> None:
-    content = read(
-        '[{"device_id":"a","metrics":{"m":1}}, 7, {"device_id":"b","metrics":{"m":2}}, {"device_id":"a/b","metrics":{"m":1}}]'
-    )
+    a, b, wrong = (f'{{"device_id":"{device}","metrics":{{"m":1}}}}' for device in ("a", "b", "a/b"))
+    content = read(f"[{a}, 7, {b}, {wrong}]")
     assert [key for key, _value in content.records] == [b"a", b"b"]
     assert [(r.index, r.reason) for r in content.rejected] == [(1, "form"), (3, "invalid")]
     assert content.rejected[1].detail.startswith("device_id: ")

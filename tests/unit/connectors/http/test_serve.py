@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 import socket
@@ -59,19 +60,21 @@ def test_a_request_that_hangs_does_not_hold_up_the_end() -> None:
 
     @app.get("/hang")
     async def hang() -> None:
-        import asyncio  # noqa: PLC0415
-
         asked.set()
         await asyncio.Event().wait()
 
     clients: list[socket.socket] = []
+
+    def end_when_asked() -> None:
+        asked.wait(10)
+        stop.set()
 
     def on_ready(url: str) -> None:
         port = int(url.rpartition(":")[2])
         client = socket.create_connection(("127.0.0.1", port), timeout=10)
         client.sendall(b"GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
         clients.append(client)
-        threading.Thread(target=lambda: (asked.wait(10), stop.set())).start()
+        threading.Thread(target=end_when_asked).start()
 
     ended = threading.Thread(target=serve, args=(app, "127.0.0.1", 0, on_ready, stop))
     ended.start()

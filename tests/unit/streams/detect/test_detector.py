@@ -1,0 +1,167 @@
+"""When an alarm is raised, by what, and what it says."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from schemas.fields import Direction, Severity
+from streams.columns.batch import ROW_SCHEMA
+from streams.detect.detector import Alarm, Detector
+from streams.detect.deviation import PROBATION, REFRACTORY
+from streams.detect.state import RECENT, SERIES
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND = 1_000_000
+
+
+def take(
+    detector: Detector,
+    values: Sequence[float],
+    ts: Sequence[int] | None = None,
+    *,
+    device: str = "pump",
+    first: int = 0,
+) -> list[Alarm]:
+    count = len(values)
+    ts = ts if ts is not None else [(first + at) * SECOND for at in range(count)]
+    rows = pa.RecordBatch.from_arrays(
+        [
+            pa.array(ts, pa.timestamp("us", "UTC")),
+            pa.array([device] * count, pa.string()),
+            pa.array(["t"] * count, pa.string()),
+            pa.array(values, pa.float64()),
+            pa.array([0] * count, pa.timestamp("us", "UTC")),
+        ],
+        schema=ROW_SCHEMA,
+    )
+    return detector.take(rows, np.arange(first, first + count, dtype=np.int64))
+
+
+def noise(count: int, *, seed: int = 1) -> list[float]:
+    values: list[float] = np.random.default_rng(seed).normal(20.0, 0.5, count).tolist()
+    return values
+
+
+def long_known() -> Detector:
+    """A detector that has seen a series for so long that its first readings no longer count."""
+    detector = Detector()
+    take(detector, [20.0] * RECENT, first=1000 - RECENT)
+    known = {"seen": 160_000, "level": 20.0, "spread": 0.5, "short": 1.0, "mean": 1.0, "variance": 0.01}
+    for name, value in known.items():
+        detector.table.rows[0][name] = value
+    return detector
+
+
+def state(detector: Detector) -> bytes:
+    return detector.table.rows.tobytes()
+
+
+def test_quiet_noise_raises_nothing() -> None:
+    assert take(Detector(), noise(5000)) == []
+
+
+@pytest.mark.parametrize(
+    ("to", "direction"),
+    [(60.0, Direction.UP), (-60.0, Direction.DOWN), (1e308, Direction.UP), (-1e308, Direction.DOWN)],
+)
+def test_a_jump_is_one_alarm_that_says_what_was_seen(to: float, direction: Direction) -> None:
+    detector = long_known()
+
+    (alarm,) = take(detector, [to] * 20, first=1000)
+
+    assert (alarm.device_id, alarm.metric, alarm.kind, alarm.direction) == ("pump", "t", "deviation", direction)
+    assert alarm.severity is Severity.CRITICAL
+    assert 0.5 <= alarm.score <= 1.0
+    assert alarm.value == to
+    assert (alarm.baseline, alarm.spread) == (20.0, 0.5), "as it was before the jump"
+    assert len(alarm.samples) == RECENT
+    assert alarm.samples[-1].value == to
+    assert [sample.ts for sample in alarm.samples] == sorted(sample.ts for sample in alarm.samples)
+    assert alarm.samples[-1].ts == EPOCH + timedelta(seconds=alarm.last_offset)
+    assert alarm.first_offset == alarm.last_offset - RECENT + 1
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, -273.15, 1e308, 5e-324])
+def test_a_constant_series_then_a_jump(constant: float) -> None:
+    detector = Detector()
+    assert take(detector, [constant] * 1000) == []
+
+    (alarm,) = take(detector, [constant + 1.0 if constant < 1e300 else 0.0] * 3, first=1000)
+
+    assert alarm.last_offset == 1000, "the first reading that is different raises it"
+    assert alarm.baseline == pytest.approx(min(constant, 1e150))
+    assert alarm.spread == 0.0
+    assert alarm.severity is Severity.CRITICAL
+
+
+def test_a_spike_in_a_constant_series_is_what_the_alarm_is_about() -> None:
+    detector = Detector()
+
+    (alarm,) = take(detector, [5.0] * 500 + [9.0] + [5.0] * 50)
+
+    assert (alarm.last_offset, alarm.value, alarm.direction) == (500, 9.0, Direction.UP)
+
+
+def test_nothing_is_raised_before_a_series_is_known() -> None:
+    assert take(Detector(), [20.0] * (PROBATION - 1) + [100.0]) == []
+    assert len(take(Detector(), [20.0] * PROBATION + [100.0])) == 1
+
+
+def test_one_event_is_one_alarm_and_the_next_event_another() -> None:
+    detector = Detector()
+    take(detector, noise(1000))
+
+    assert len(take(detector, [60.0, 20.0, -60.0, 20.0, 60.0], first=1000)) == 1
+    assert take(detector, noise(REFRACTORY * 3, seed=2), first=1005) == []
+    assert len(take(detector, [90.0] * 5, first=1005 + REFRACTORY * 3)) == 1
+
+
+@pytest.mark.parametrize("ts", [999 * SECOND, 998 * SECOND, 0, -(10**15)])
+def test_a_reading_that_is_not_later_than_the_last_one_is_not_detected(ts: int) -> None:
+    detector = Detector()
+    take(detector, noise(1000))
+    before = state(detector)
+
+    assert take(detector, [1e6] * 3, [ts] * 3, first=1000) == []
+    assert state(detector) == before
+
+
+def test_late_readings_inside_a_batch_change_nothing() -> None:
+    values, ts = [20.0, 21.0, 99.0, 22.0], [1, 2, 2, 3]
+    one, other = Detector(), Detector()
+
+    take(one, values, ts)
+    take(other, [20.0, 21.0, 22.0], [1, 2, 3])
+
+    for name in SERIES.names or ():
+        if name != "recent_offset":
+            assert one.table.rows[name].tobytes() == other.table.rows[name].tobytes()
+
+
+def test_one_device_says_nothing_about_another() -> None:
+    detector = Detector()
+    take(detector, noise(1000), device="pump")
+    before = detector.table.rows[0].tobytes()
+
+    take(detector, [1e9] * 10, device="fan")
+
+    assert detector.table.rows[0].tobytes() == before
+    assert [detector.table.name(index) for index in range(len(detector.table))] == [("pump", "t"), ("fan", "t")]
+
+
+@pytest.mark.parametrize(
+    ("distance", "severity"), [(5.9, Severity.INFO), (6.1, Severity.WARNING), (12.1, Severity.CRITICAL)]
+)
+def test_severity_grows_with_the_distance(distance: float, severity: Severity) -> None:
+    detector = long_known()
+
+    (alarm,) = take(detector, [20.0 + distance * 0.5], first=1000)
+
+    assert alarm.severity is severity
+
+
+def test_an_empty_batch() -> None:
+    assert take(Detector(), []) == []
