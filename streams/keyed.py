@@ -38,6 +38,7 @@ class KeyedWork(Generic[Partition, Item]):
         self._last: dict[bytes, asyncio.Task[None]] = {}
         self._unfinished: dict[Partition, dict[int, bool]] = {}
         self._life = 0
+        self._drops = 0
         self.failure: BaseException | None = None
 
     def __len__(self) -> int:
@@ -50,7 +51,7 @@ class KeyedWork(Generic[Partition, Item]):
         """
         life = self._life
         async with self._room:
-            await self._room.wait_for(lambda: len(self._tasks) < self._most_waiting or life != self._life)
+            await self._room.wait_for(lambda: life != self._life or self._has_room())
         if life != self._life:
             return False
         self._unfinished.setdefault(partition, {})[offset] = False
@@ -60,17 +61,26 @@ class KeyedWork(Generic[Partition, Item]):
         task.add_done_callback(lambda done: self._done(done, life, offset, key))
         return True
 
+    def _has_room(self) -> bool:
+        """While work is being dropped nothing new starts: it could be of a key that is still being cleaned up."""
+        return not self._drops and len(self._tasks) < self._most_waiting
+
     async def drop(self) -> None:
         """Stop all work and forget it: nothing of it is released any more."""
         self._life += 1
+        self._drops += 1
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         self._last.clear()
         self._unfinished.clear()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        async with self._room:
-            self._room.notify_all()
+        try:
+            # Who waits for room hears of it now; those of the new life go on waiting until the old one has ended.
+            await self._notify()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            self._drops -= 1
+            await self._notify()
 
     async def settle(self, timeout_s: float) -> None:
         """Give work at hand some time to finish."""
@@ -88,10 +98,12 @@ class KeyedWork(Generic[Partition, Item]):
         if self._last.get(key) is task:
             del self._last[key]
         self._wake = asyncio.ensure_future(self._notify())  # kept, or the loop may forget it
-        if life != self._life or task.cancelled():
+        if life != self._life:
             return
-        if task.exception() is not None:
-            self.failure = self.failure or task.exception()
+        # Cancelled without a drop is a failure, too: its offset would hold everything back and nobody would know.
+        failure = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if failure is not None:
+            self.failure = self.failure or failure
             return
         unfinished = self._unfinished[partition]
         unfinished[offset] = True

@@ -5,10 +5,11 @@ its own `settings.py`.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connectors.http.settings import HttpSettings
 from connectors.kafka.settings import KafkaSettings
@@ -49,6 +50,16 @@ class OpenAISettings(BaseSettings):
     base_url: str = ""
 
 
+class _Environment(EnvSettingsSource):
+    """The environment; what should be JSON and is not is left for the models to refuse, which name the variable."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ANN401  # as in the base class
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
 class Settings(BaseSettings):
     """All that can be set."""
 
@@ -67,6 +78,18 @@ class Settings(BaseSettings):
     llm: LlmSettings = LlmSettings()
     ingest: IngestSettings = IngestSettings()
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # replaced
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # not read
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # not read
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take arguments, then the environment."""
+        return init_settings, _Environment(settings_cls)
+
     @field_validator("llm")
     @classmethod
     def _openai_is_enough(cls, llm: LlmSettings) -> LlmSettings:
@@ -78,6 +101,14 @@ class Settings(BaseSettings):
             return llm
         endpoint = Endpoint(name="openai", base_url=openai.base_url, api_key=openai.api_key)
         return llm.model_copy(update={"endpoints": (endpoint,)})
+
+
+# What pydantic says in Python's words.
+_EXPECTED = {
+    "extra_forbidden": "There is no such setting",
+    "model_type": "A section is set by its parts, or as a JSON object",
+    "tuple_type": "A JSON list is expected",
+}
 
 
 def load() -> Settings:
@@ -97,5 +128,5 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False, include_input=False):
         variable = PREFIX + "__".join(str(part).upper() for part in problem["loc"])
-        lines.append(f"{variable}: {problem['msg']}")
+        lines.append(f"{variable}: {_EXPECTED.get(problem['type'], problem['msg'])}")
     return "\n".join(lines)

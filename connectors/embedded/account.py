@@ -1,5 +1,6 @@
 """Whom a server runs as when we are root and it refuses to be: an unprivileged account, and a place it can reach."""
 
+import contextlib
 import hashlib
 import os
 import pwd
@@ -73,7 +74,7 @@ def reachable(folder: Path, account: Account) -> Path:
     if not token.exists():
         token.write_text(secrets.token_hex(16), encoding="ascii")
     if _read(place / "token") != token.read_text(encoding="ascii"):
-        _remove(place)
+        _remove(place, wait_s=10.0)
     place.mkdir(mode=0o755, exist_ok=True)
     (place / "owner").write_text(str(folder.resolve()), encoding="utf-8")
     (place / "token").write_text(token.read_text(encoding="ascii"), encoding="ascii")
@@ -81,18 +82,19 @@ def reachable(folder: Path, account: Account) -> Path:
 
 
 def _sweep() -> None:
-    """Remove what was kept for folders that are gone."""
+    """Remove what was kept for folders that are gone; what a server still works in is left to a later sweep."""
     for place in ELSEWHERE.iterdir():
         owner = _read(place / "owner")
         if owner and not Path(owner).exists():
-            _remove(place)
+            with contextlib.suppress(lock.InUseError):
+                _remove(place, wait_s=0.0)
 
 
-def _remove(place: Path) -> None:
+def _remove(place: Path, wait_s: float) -> None:
     """Remove a folder, unless a server still works in it: then the attempt to lock it says so."""
     if not place.exists():
         return
-    held = lock.acquire(place / "in-use", wait_s=10.0)
+    held = lock.acquire(place / "in-use", wait_s=wait_s)
     try:
         shutil.rmtree(place)
     finally:

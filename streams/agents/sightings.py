@@ -32,7 +32,8 @@ class Sightings:
         for code, back, front in zip(distinct, from_the_end, first, strict=True):
             last = len(codes) - 1 - int(back)
             device_id, when = names[int(code)], int(accepted[last])
-            if when - self._written.get(device_id, -REFRESH_US) < REFRESH_US:
+            written = self._written.get(device_id)
+            if written is not None and when - written < REFRESH_US:
                 continue
             self._written[device_id] = when
             seen.append(

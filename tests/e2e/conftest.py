@@ -1,5 +1,6 @@
 """Tidegate's own processes around real servers, for one test: topics made anew, a database of its own."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -206,20 +207,24 @@ def tidegate() -> Callable[..., "subprocess.CompletedProcess[str]"]:
 
 
 @pytest.fixture
-def start_tidegate() -> Callable[..., "subprocess.Popen[str]"]:
+def start_tidegate() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     """Start the command in a session of its own, with nothing set but what is given."""
+    with contextlib.ExitStack() as started:
 
-    def start(*arguments: str, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
-        return subprocess.Popen(  # noqa: S603  # our own command
-            [sys.executable, "-m", "streams.cli.main", *arguments],
-            env=clean_environment(environment),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        def start(*arguments: str, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
+            process = subprocess.Popen(  # noqa: S603  # our own command
+                [sys.executable, "-m", "streams.cli.main", *arguments],
+                env=clean_environment(environment),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            started.enter_context(process)
+            started.callback(process.kill)
+            return process
 
-    return start
+        yield start
 
 
 def clean_environment(more: Mapping[str, str] | None) -> dict[str, str]:

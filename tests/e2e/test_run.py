@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import time
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +40,13 @@ def processes_of(folder: Path) -> list[str]:
         if str(folder) in told:
             found.append(f"{info['pid']}: {' '.join(info['cmdline'] or [])}")
     return found
+
+
+def until_said(process: "subprocess.Popen[str]", what: str) -> None:
+    lines = []
+    while what not in (line := process.stderr.readline()):
+        lines.append(line)
+        assert line, f"it ended: {''.join(lines)}"
 
 
 def gone(folder: Path, within_s: float = 40.0) -> list[str]:
@@ -91,7 +99,7 @@ def test_a_machine_without_java_or_brokers_does_it_too(tidegate, tmp_path: Path,
     """The wheels alone: no Java, no Docker, no mosquitto on the way to them."""
     bare = tmp_path / "bin"
     bare.mkdir()
-    for tool in ("env", "sh", "bash"):
+    for tool in ("env", "sh", "rm"):
         (bare / tool).symlink_to(shutil.which(tool))
     done = tidegate(
         *("run", "--once", "--data-dir", str(tmp_path / "data"), "--csv", str(small_csv)),
@@ -114,9 +122,7 @@ def test_a_machine_without_java_or_brokers_does_it_too(tidegate, tmp_path: Path,
 def test_ctrl_c_says_what_came_of_it_and_leaves_nothing_running(start_tidegate, tmp_path: Path) -> None:  # noqa: ANN001  # of conftest
     data = tmp_path / "data"
     process = start_tidegate("run", "--devices", "3", "--data-dir", str(data), environment=FREE_PORT)
-    for line in process.stderr:
-        if "dashboard and API: http://127.0.0.1:" in line:
-            break
+    until_said(process, "dashboard and API: http://127.0.0.1:")
     time.sleep(3)  # some readings, whatever part of them has arrived by then
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)

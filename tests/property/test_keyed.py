@@ -63,7 +63,7 @@ class Schedules(RuleBasedStateMachine):
             await item.outcome
             item.state = "finished"
         except asyncio.CancelledError:
-            if item.stubborn and not item.outcome.cancelled():
+            if item.stubborn:
                 item.state = "cleaning up"
                 await item.cleaned_up.wait()
             raise
@@ -120,6 +120,7 @@ class Schedules(RuleBasedStateMachine):
             item.outcome.set_exception(error)
             self.first_failure = self.first_failure or error
         else:
+            item.stubborn = False
             item.outcome.cancel()
             self.first_failure = self.first_failure or asyncio.CancelledError()
         self.spin()

@@ -271,11 +271,13 @@ class Kafka:
                 on_delivery(None)
 
     def readings(self) -> list[Reading]:
-        """What Kafka has, in its order."""
-        return [codec.decode(self.taken[at][2], Reading) for at in self.confirmed if self.taken[at][0] == "readings"]
+        """What Kafka has, in its order: that of sending, however the reports came."""
+        return [
+            codec.decode(self.taken[at][2], Reading) for at in sorted(self.confirmed) if self.taken[at][0] == "readings"
+        ]
 
     def dead_letters(self) -> list[DeadLetter]:
-        found = [self.taken[at] for at in self.confirmed]
+        found = [self.taken[at] for at in sorted(self.confirmed)]
         return [codec.decode(value, DeadLetter) for topic, _, value in found if topic == "dead-letters"]
 
 

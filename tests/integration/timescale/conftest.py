@@ -1,11 +1,18 @@
 """A partition's log in a few words, and a store to write it with."""
 
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import SecretStr
 
 from connectors.timescale.connection import DatabaseKind, connect, kind_of
 from connectors.timescale.ledger import Marks, PartitionKey
@@ -133,3 +140,91 @@ def nobody() -> Callable[[Sequence[Conflict]], None]:
         raise AssertionError(conflicts)
 
     return refuse
+
+
+class Wire:
+    """A proxy before the database that cuts the connection around a COMMIT, and is whole again after that."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.cuts = 0
+        self.before_commit = self.after_commit = 0  # how many times still
+        self._to = (host, port)
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                server = socket.create_connection(self._to, 5)
+                server.settimeout(None)
+                threading.Thread(target=self._pump, args=(client, server, self._asks), daemon=True).start()
+                threading.Thread(target=self._pump, args=(server, client, self._answers), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, cut: Callable[[bytes], bool]) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if cut(data):
+                    self.cuts += 1
+                    break
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        source.close()  # the sink is closed by the other direction
+
+    def _asks(self, data: bytes) -> bool:
+        return self._now("before_commit", b"COMMIT\x00" in data)
+
+    def _answers(self, data: bytes) -> bool:
+        return self._now("after_commit", b"COMMIT\x00" in data)
+
+    def _now(self, when: str, commits: bool) -> bool:  # noqa: FBT001  # what was seen in the data
+        left: int = getattr(self, when)
+        if commits and left:
+            setattr(self, when, left - 1)
+        return commits and left > 0
+
+
+@pytest.fixture
+def wire(database: DatabaseSettings) -> Iterator[Wire]:
+    parts = conninfo_to_dict(database.url.get_secret_value())
+    proxy = Wire(str(parts["host"]), int(str(parts.get("port", 5432))))
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def wired_store(database: DatabaseSettings, wire: Wire) -> Iterator[Store]:
+    """A store whose connections go through `wire`."""
+    url = make_conninfo(database.url.get_secret_value(), host="127.0.0.1", port=wire.port, sslmode="disable")
+    opened = Store(database.model_copy(update={"url": SecretStr(url)}), patience_s=20)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def until_blocked(fetch: Callable[..., list[tuple[object, ...]]]) -> Callable[[], None]:
+    """Wait until some session waits for a lock of another."""
+
+    def wait() -> None:
+        end = time.monotonic() + 20
+        while not fetch(
+            "select 1 from pg_stat_activity where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0"
+        ):
+            assert time.monotonic() < end, "nobody waits"
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+def in_thread() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
