@@ -44,13 +44,9 @@ def connect(settings: DatabaseSettings, *, autocommit: bool = False) -> "Connect
             options=SESSION_OPTIONS,
             application_name="tidegate",
         )
-    except psycopg.ProgrammingError:  # a port that is no number, for example
-        failure: ConnectorError = ConnectorError(_LIKE_THIS)
     except psycopg.OperationalError as error:
         reason = next(reversed(str(error).strip().splitlines()), "")
-        failure = UnreachableError("The database", where, "TIDEGATE_DATABASE__URL", reason)
-    # Outside of the handler, so that nothing shows what libpq said: it repeats the parts of an address it cannot read.
-    raise failure
+        raise UnreachableError("The database", where, "TIDEGATE_DATABASE__URL", reason) from None
 
 
 def address(url: str) -> str:
@@ -65,7 +61,8 @@ def address(url: str) -> str:
     except psycopg.ProgrammingError:
         parts = {}
     host = parts.get("host", "localhost")
-    if not parts or "@" in str(host):  # what follows an unescaped @ of a password is taken for the host
+    # What libpq says of an address that it cannot read repeats the address, password and all: so it is not passed on.
+    if not parts or "@" in str(host):  # what follows an unescaped @ in a password is taken for the host
         raise ConnectorError(_LIKE_THIS)
     return f"{host}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
 

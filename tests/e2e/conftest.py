@@ -29,6 +29,9 @@ from schemas.models import Reading
 from schemas.topics import ANALYSIS_REQUESTS, READINGS, TOPICS
 from streams.pipeline import prepare
 from streams.settings import Settings
+from tests.fakes.stand_in import stand_in, stand_in_process
+
+__all__ = ["stand_in", "stand_in_process"]
 
 POLL_S = 0.1
 
@@ -169,11 +172,6 @@ def flow(
     made.stop()
     with psycopg.connect(postgres_server.address, autocommit=True) as admin:
         admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
-
-
-@pytest.fixture(name="eventually")
-def _eventually() -> Callable[..., None]:
-    return eventually
 
 
 @pytest.fixture

@@ -1,17 +1,15 @@
 """Every accepted reading once in the table and every alarm asked about once, while workers die, come and go."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from schemas.models import Reading
-
-if TYPE_CHECKING:
-    from conftest import Flow
+from streams.settings import Settings
+from tests.e2e.conftest import Flow, eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(180)]
 
@@ -33,7 +31,7 @@ def fleet(readings: int = READINGS, devices: int = DEVICES) -> list[Reading]:
     return made
 
 
-def check_all_there(flow: "Flow", readings: Sequence[Reading]) -> None:
+def check_all_there(flow: Flow, readings: Sequence[Reading]) -> None:
     assert flow.fetch("select count(*) from readings") == [(len(readings),)]
     assert flow.fetch(
         "select coalesce(sum(stored), 0)::int, sum(duplicates)::int, sum(conflicts)::int from sink_offsets"
@@ -42,12 +40,12 @@ def check_all_there(flow: "Flow", readings: Sequence[Reading]) -> None:
     assert stored == {(reading.device_id, reading.ts): reading.metrics["temperature"] for reading in readings}
 
 
-def alarms(flow: "Flow") -> set[object]:
+def alarms(flow: Flow) -> set[object]:
     """Give what was asked about: a device and the start of the window."""
     return set(flow.fetch("select device_id, metric, window_start from insights"))
 
 
-def test_killed_workers_neither_lose_nor_repeat(flow: "Flow", eventually) -> None:  # noqa: ANN001  # a function of conftest
+def test_killed_workers_neither_lose_nor_repeat(flow: Flow) -> None:
     readings = fleet()
     flow.start("worker", "--lane", "analyze")
     third = len(readings) // 3
@@ -67,7 +65,7 @@ def test_killed_workers_neither_lose_nor_repeat(flow: "Flow", eventually) -> Non
     assert len(asked) == len(flow.fetch("select id from insights"))
 
 
-def test_workers_come_and_go(flow: "Flow", eventually) -> None:  # noqa: ANN001  # a function of conftest
+def test_workers_come_and_go(flow: Flow) -> None:
     readings = fleet()
     quarter = len(readings) // 4
     first = flow.start("worker", "--lane", "ingest")
@@ -85,7 +83,7 @@ def test_workers_come_and_go(flow: "Flow", eventually) -> None:  # noqa: ANN001 
     assert owners == [(1,)]
 
 
-def test_a_clean_stop_leaves_nothing_to_do_again(flow: "Flow", eventually) -> None:  # noqa: ANN001  # a function of conftest
+def test_a_clean_stop_leaves_nothing_to_do_again(flow: Flow) -> None:
     readings = fleet(readings=100)
     worker = flow.start("worker", "--lane", "ingest", TIDEGATE_INGEST__SNAPSHOT_MIN_S="30")
     flow.produce(readings)
@@ -95,7 +93,7 @@ def test_a_clean_stop_leaves_nothing_to_do_again(flow: "Flow", eventually) -> No
     assert flow.fetch("select count(*) from sink_offsets where next_offset <> snapshot_offset") == [(0,)]
 
 
-def test_the_database_hangs_up_in_between(flow: "Flow", eventually) -> None:  # noqa: ANN001  # a function of conftest
+def test_the_database_hangs_up_in_between(flow: Flow) -> None:
     readings = fleet()
     half = len(readings) // 2
     worker = flow.start("worker", "--lane", "ingest")
@@ -113,7 +111,7 @@ def test_the_database_hangs_up_in_between(flow: "Flow", eventually) -> None:  # 
 
 
 @pytest.mark.apache_kafka
-def test_a_topic_made_anew_is_never_skipped_in_silence(flow: "Flow", eventually, new_topics) -> None:  # noqa: ANN001  # of conftest
+def test_a_topic_made_anew_is_never_skipped_in_silence(flow: Flow, new_topics: Callable[[Settings], None]) -> None:
     readings = fleet(readings=20)
     worker = flow.start("worker", "--lane", "ingest")
     flow.produce(readings)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +18,9 @@ import pytest
 
 MACHINE = "realKnownCause/machine_temperature_system_failure.csv"
 LAST_LINE = re.compile(r"rows (\d+) · duplicates (\d+) · conflicts (\d+) · dead letters (\d+) · insights (\d+)")
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
+
 FREE_PORT = {"TIDEGATE_HTTP__PORT": "0"}
 SMALL_CSV_ROWS = 50
 
@@ -61,7 +65,7 @@ def gone(folder: Path, within_s: float = 40.0) -> list[str]:
 @pytest.mark.database
 @pytest.mark.mqtt
 @pytest.mark.timeout(300)
-def test_real_readings_come_through_once_and_again(tidegate, tmp_path: Path, nab: Path) -> None:  # noqa: ANN001  # of conftest
+def test_real_readings_come_through_once_and_again(tidegate: Run, tmp_path: Path, nab: Path) -> None:
     data = tmp_path / "data"
     command = ("run", "--once", "--data-dir", str(data), "--csv", str(nab / MACHINE))
     first = tidegate(*command, environment=FREE_PORT, timeout=140)
@@ -95,7 +99,7 @@ def touches(window: list[str], told: dict[str, str]) -> bool:
 @pytest.mark.database
 @pytest.mark.mqtt
 @pytest.mark.timeout(240)
-def test_a_machine_without_java_or_brokers_does_it_too(tidegate, tmp_path: Path, small_csv: Path) -> None:  # noqa: ANN001  # of conftest
+def test_a_machine_without_java_or_brokers_does_it_too(tidegate: Run, tmp_path: Path, small_csv: Path) -> None:
     """The wheels alone: no Java, no Docker, no mosquitto on the way to them."""
     bare = tmp_path / "bin"
     bare.mkdir()
@@ -119,7 +123,7 @@ def test_a_machine_without_java_or_brokers_does_it_too(tidegate, tmp_path: Path,
 @pytest.mark.database
 @pytest.mark.mqtt
 @pytest.mark.timeout(240)
-def test_ctrl_c_says_what_came_of_it_and_leaves_nothing_running(start_tidegate, tmp_path: Path) -> None:  # noqa: ANN001  # of conftest
+def test_ctrl_c_says_what_came_of_it_and_leaves_nothing_running(start_tidegate: Start, tmp_path: Path) -> None:
     data = tmp_path / "data"
     process = start_tidegate("run", "--devices", "3", "--data-dir", str(data), environment=FREE_PORT)
     until_said(process, "dashboard and API: http://127.0.0.1:")
@@ -135,7 +139,9 @@ def test_ctrl_c_says_what_came_of_it_and_leaves_nothing_running(start_tidegate, 
 @pytest.mark.database
 @pytest.mark.mqtt
 @pytest.mark.timeout(240)
-def test_up_says_where_everything_is_and_dies_whole(start_tidegate, tidegate, tmp_path: Path, small_csv: Path) -> None:  # noqa: ANN001  # of conftest
+def test_up_says_where_everything_is_and_dies_whole(
+    start_tidegate: Start, tidegate: Run, tmp_path: Path, small_csv: Path
+) -> None:
     data = tmp_path / "data"
     environment = {**FREE_PORT, "TIDEGATE_DATA_DIR": str(data)}
     process = start_tidegate("up", "--json", environment=environment)
@@ -178,7 +184,7 @@ def test_up_says_where_everything_is_and_dies_whole(start_tidegate, tidegate, tm
     assert gone(data) == []
 
 
-def test_a_file_that_is_not_there(tidegate, tmp_path: Path) -> None:  # noqa: ANN001  # of conftest
+def test_a_file_that_is_not_there(tidegate: Run, tmp_path: Path) -> None:
     done = tidegate("run", "--once", "--csv", str(tmp_path / "none.csv"), "--data-dir", str(tmp_path / "data"))
     assert done.returncode == 2
     assert "There is no file" in done.stderr
@@ -186,7 +192,7 @@ def test_a_file_that_is_not_there(tidegate, tmp_path: Path) -> None:  # noqa: AN
     assert not (tmp_path / "data").exists()
 
 
-def test_a_file_without_timestamps(tidegate, tmp_path: Path) -> None:  # noqa: ANN001  # of conftest
+def test_a_file_without_timestamps(tidegate: Run, tmp_path: Path) -> None:
     file = tmp_path / "odd.csv"
     file.write_text("a,b\n1,2\n", encoding="utf-8")
     done = tidegate("run", "--once", "--csv", str(file), "--data-dir", str(tmp_path / "data"))
@@ -204,7 +210,7 @@ def test_a_file_without_timestamps(tidegate, tmp_path: Path) -> None:  # noqa: A
     ],
 )
 def test_a_server_that_is_not_there(
-    tidegate, tmp_path: Path, small_csv: Path, variable: str, value: str, named: str
+    tidegate: Run, tmp_path: Path, small_csv: Path, variable: str, value: str, named: str
 ) -> None:  # of conftest
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -221,7 +227,7 @@ def test_a_server_that_is_not_there(
     assert time.monotonic() - started < 20
 
 
-def test_a_port_that_is_taken(tidegate, tmp_path: Path, small_csv: Path) -> None:  # noqa: ANN001  # of conftest
+def test_a_port_that_is_taken(tidegate: Run, tmp_path: Path, small_csv: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -235,13 +241,13 @@ def test_a_port_that_is_taken(tidegate, tmp_path: Path, small_csv: Path) -> None
     assert "TIDEGATE_HTTP__PORT" in done.stderr
 
 
-def test_a_setting_that_cannot_be(tidegate) -> None:  # noqa: ANN001  # of conftest
+def test_a_setting_that_cannot_be(tidegate: Run) -> None:
     done = tidegate("status", environment={"TIDEGATE_KAFKA__PARTITIONS": "many"})
     assert done.returncode == 2
     assert "TIDEGATE_KAFKA__PARTITIONS" in done.stderr
 
 
-def test_fresh_never_empties_a_folder_of_somebody_else(tidegate, tmp_path: Path, small_csv: Path) -> None:  # noqa: ANN001  # of conftest
+def test_fresh_never_empties_a_folder_of_somebody_else(tidegate: Run, tmp_path: Path, small_csv: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "thesis.txt").write_text("…", encoding="utf-8")

@@ -119,6 +119,35 @@ def test_one_event_is_one_alarm_and_the_next_event_another() -> None:
     assert len(take(detector, [90.0] * 5, first=1005 + REFRACTORY * 3)) == 1
 
 
+def test_an_event_that_goes_on_is_still_one_alarm() -> None:
+    ramp = [20.0 + 5.0 * step for step in range(1, REFRACTORY + 8)]
+
+    assert len(take(long_known(), ramp, first=1000)) == 1
+
+
+def test_alarms_come_in_the_order_of_the_log() -> None:
+    detector = Detector()
+    for device in ("pump", "fan"):
+        take(detector, [20.0] * 500, device=device)
+    rows = [("pump", 20.0), ("pump", 90.0), ("fan", 90.0)]
+
+    alarms = detector.take(
+        pa.RecordBatch.from_arrays(
+            [
+                pa.array([(600 + at) * SECOND for at in range(3)], pa.timestamp("us", "UTC")),
+                pa.array([device for device, _ in rows], pa.string()),
+                pa.array(["t"] * 3, pa.string()),
+                pa.array([value for _, value in rows], pa.float64()),
+                pa.array([0] * 3, pa.timestamp("us", "UTC")),
+            ],
+            schema=ROW_SCHEMA,
+        ),
+        np.arange(600, 603, dtype=np.int64),
+    )
+
+    assert [(alarm.device_id, alarm.last_offset) for alarm in alarms] == [("pump", 601), ("fan", 602)]
+
+
 @pytest.mark.parametrize("ts", [999 * SECOND, 998 * SECOND, 0, -(10**15)])
 def test_a_reading_that_is_not_later_than_the_last_one_is_not_detected(ts: int) -> None:
     detector = Detector()

@@ -1,0 +1,173 @@
+"""A request becomes one insight, whoever answers, and however often the worker dies on the way."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from pydantic import SecretStr
+
+from connectors.clock import SystemClock
+from connectors.kafka.producer import Outgoing
+from connectors.llm.client import Model
+from connectors.llm.settings import Endpoint
+from connectors.timescale.settings import DatabaseSettings
+from connectors.timescale.store import Store
+from schemas.codec import decode, encode
+from schemas.fields import Direction, Severity, Source, deterministic_id
+from schemas.models import AnalysisRequest, DeadLetter, Insight, Sample
+from schemas.topics import DEAD_LETTERS, INSIGHTS
+from streams.agents.analyze import Analyst, AskModel, Outside
+from tests.fakes.stand_in import StandIn
+
+pytestmark = pytest.mark.database
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Producer:
+    """Keeps what was published; dies before it, if it has to."""
+
+    published: list[Outgoing] = field(default_factory=list)
+    dies: bool = False
+
+    async def publish_soon(self, records: Iterable[Outgoing]) -> None:
+        if self.dies:
+            raise ConnectionAbortedError
+        self.published.extend(records)
+
+    def insights(self) -> list[Insight]:
+        return [decode(record.value, Insight) for record in self.published if record.topic == INSIGHTS.name]
+
+
+def request(**change: object) -> AnalysisRequest:
+    window = [Sample(ts=START + timedelta(minutes=minute), value=20.0 + minute) for minute in range(5)]
+    fields = {
+        "id": deterministic_id("request", "pump-1"),
+        "device_id": "pump-1",
+        "metric": "temperature",
+        "kind": "deviation",
+        "direction": Direction.UP,
+        "severity": Severity.WARNING,
+        "score": 0.8,
+        "value": 24.0,
+        "baseline": 20.0,
+        "spread": 1.0,
+        "window_start": window[0].ts,
+        "window_end": window[-1].ts,
+        "accepted": START,
+        "samples": tuple(window),
+        "topic": "readings",
+        "partition": 0,
+        "first_offset": 0,
+        "last_offset": 4,
+    }
+    return AnalysisRequest.model_validate({**fields, **change})
+
+
+def record(value: bytes, key: bytes = b"pump-1") -> SimpleNamespace:
+    return SimpleNamespace(
+        topic="analysis-requests", partition=0, offset=7, timestamp=1_767_225_600_000, key=key, value=value
+    )
+
+
+def analyst(database: DatabaseSettings, producer: Producer, model: AskModel | None = None) -> tuple[Analyst, Store]:
+    store = Store(database)
+    return Analyst(Outside(store, producer, SystemClock(), model), region=""), store
+
+
+def model_at(stand_in: StandIn) -> Model:
+    endpoint = Endpoint(name="stand-in", base_url=stand_in.url, api_key=SecretStr("k"), model="test-1")
+    return Model(endpoint, timeout_s=5.0)
+
+
+async def test_without_a_model_rules_answer_and_say_so(database: DatabaseSettings) -> None:
+    producer = Producer()
+    worker, store = analyst(database, producer)
+    await worker.handle(record(encode(request())))
+    (insight,) = producer.insights()
+    assert insight.source is Source.RULES
+    assert insight.model is None
+    assert "pump-1" in insight.summary
+    assert store.insight(insight.id) == insight
+    store.close()
+
+
+async def test_a_model_answers_and_what_it_cost_is_told(database: DatabaseSettings, stand_in: StandIn) -> None:
+    producer = Producer()
+    async with model_at(stand_in) as model:
+        worker, store = analyst(database, producer, model)
+        await worker.handle(record(encode(request())))
+    (insight,) = producer.insights()
+    assert insight.source is Source.MODEL
+    assert insight.model == "test-1-stand-in"
+    assert insight.prompt_hash
+    assert insight.prompt_tokens > 0
+    assert insight.completion_tokens > 0
+    assert len(stand_in.requests()) == 1
+    store.close()
+
+
+@pytest.mark.parametrize("behaviour", ["500", "garbage", "wrong-schema", "refusal", "401"])
+async def test_a_model_that_does_not_help_is_replaced_by_rules(
+    database: DatabaseSettings, stand_in: StandIn, behaviour: str
+) -> None:
+    stand_in.queue(*[behaviour] * 10)
+    producer = Producer()
+    async with model_at(stand_in) as model:
+        worker, store = analyst(database, producer, model)
+        await worker.handle(record(encode(request())))
+    assert [insight.source for insight in producer.insights()] == [Source.RULES]
+    store.close()
+
+
+async def test_a_busy_model_is_asked_again(database: DatabaseSettings, stand_in: StandIn) -> None:
+    stand_in.queue("429:0", "500")
+    producer = Producer()
+    async with model_at(stand_in) as model:
+        worker, store = analyst(database, producer, model)
+        await worker.handle(record(encode(request())))
+    assert [insight.source for insight in producer.insights()] == [Source.MODEL]
+    assert len(stand_in.requests()) == 3
+    store.close()
+
+
+async def test_an_answer_that_contradicts_the_numbers_is_refused(database: DatabaseSettings, stand_in: StandIn) -> None:
+    stand_in.content(
+        '{"summary": "It fell to 999999.", "probable_causes": [], "recommended_actions": [],'
+        ' "severity": "critical", "confidence": 1.0}'
+    )
+    producer = Producer()
+    async with model_at(stand_in) as model:
+        worker, store = analyst(database, producer, model)
+        await worker.handle(record(encode(request())))
+    assert [insight.source for insight in producer.insights()] == [Source.RULES]
+    store.close()
+
+
+async def test_a_crash_repeats_neither_the_insight_nor_the_call(database: DatabaseSettings, stand_in: StandIn) -> None:
+    dying, healthy = Producer(dies=True), Producer()
+    async with model_at(stand_in) as model:
+        first, first_store = analyst(database, dying, model)
+        with pytest.raises(ConnectionAbortedError):
+            await first.handle(record(encode(request())))
+        second, second_store = analyst(database, healthy, model)
+        await second.handle(record(encode(request())))
+        await second.handle(record(encode(request())))
+    once, again = healthy.insights()
+    assert once == again == second_store.insight(once.id)
+    assert len(stand_in.requests()) == 1
+    first_store.close()
+    second_store.close()
+
+
+async def test_a_request_that_cannot_be_read_goes_to_dead_letters(database: DatabaseSettings) -> None:
+    producer = Producer()
+    worker, store = analyst(database, producer)
+    await worker.handle(record(b"rubbish"))
+    (letter,) = [decode(sent.value, DeadLetter) for sent in producer.published if sent.topic == DEAD_LETTERS.name]
+    assert (letter.stage, letter.value, letter.partition, letter.offset) == ("analyze", b"rubbish", 0, 7)
+    assert producer.insights() == []
+    store.close()

@@ -1,0 +1,59 @@
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connectors.timescale.devices import DeviceSeen
+from connectors.timescale.store import DeviceKnown, Store
+
+pytestmark = pytest.mark.database
+
+Fetch = Callable[..., list[tuple[object, ...]]]
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def test_a_device_nobody_saw_is_known_by_nothing(store: Store) -> None:
+    assert store.device("pump-7") == DeviceKnown()
+    store.see_devices([])
+
+
+def test_what_is_known_of_a_device_widens_in_any_order(store: Store, fetch: Fetch) -> None:
+    store.see_devices([DeviceSeen("pump-7", NOON, NOON, {"t": "Cel"}, {"site": "north"})])
+    store.see_devices([DeviceSeen("pump-7", NOON - HOUR, NOON - HOUR, {"p": "Pa"}, {"class": "pump"})])
+    store.see_devices([DeviceSeen("pump-7", NOON, NOON + HOUR, {}, {"class": "fan"}), DeviceSeen("b", NOON, NOON)])
+    assert store.device("pump-7") == DeviceKnown("", "pump", {"t": "Cel", "p": "Pa"})
+    assert fetch("select first_seen, last_seen, tags from devices where device_id = 'pump-7'") == [
+        (NOON - HOUR, NOON + HOUR, {"site": "north", "class": "fan"})
+    ]
+    assert store.device("b") == DeviceKnown("", "", {})
+
+
+def test_what_an_operator_set_stays(store: Store, fetch: Fetch) -> None:
+    store.see_devices([DeviceSeen("pump-7", NOON, NOON, {}, {"class": "pump"})])
+    fetch("update devices set tenant = 'acme', class = 'big pump' returning 1")
+    store.see_devices([DeviceSeen("pump-7", NOON, NOON, {}, {"class": "pump"})])
+    assert store.device("pump-7") == DeviceKnown("acme", "big pump", {})
+
+
+def test_texts_that_the_database_cannot_hold_are_marked(store: Store) -> None:
+    strange = {"a\x00b": "c\x00", "ünït": "°C \u2028 '\"\\"}
+    store.see_devices([DeviceSeen("pump-7", NOON, NOON, strange, {"class": "p\x00"})])
+    assert store.device("pump-7") == DeviceKnown("", "p\ufffd", {"a\ufffdb": "c\ufffd", "ünït": "°C \u2028 '\"\\"})
+
+
+def test_many_workers_see_the_same_devices_at_once(
+    open_store: Callable[..., Store], fetch: Fetch, in_thread: ThreadPoolExecutor
+) -> None:
+    names = [f"device-{number}" for number in range(300)]
+
+    def see(number: int) -> None:
+        store = open_store(patience_s=0.001)  # no second attempt: they must not deadlock
+        order = names if number % 2 else names[::-1]
+        for _ in range(5):
+            store.see_devices([DeviceSeen(name, NOON, NOON) for name in order])
+
+    list(in_thread.map(see, range(4)))
+    assert fetch("select count(*) from devices") == [(300,)]
