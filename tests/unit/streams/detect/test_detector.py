@@ -120,7 +120,7 @@ def test_one_event_is_one_alarm_and_the_next_event_another() -> None:
 
 
 def test_an_event_that_goes_on_is_still_one_alarm() -> None:
-    ramp = [20.0 + 5.0 * step for step in range(1, REFRACTORY + 8)]
+    ramp = [20.0 * 3.0**step for step in range(1, REFRACTORY + 6)]
 
     assert len(take(long_known(), ramp, first=1000)) == 1
 
