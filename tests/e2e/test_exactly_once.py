@@ -1,12 +1,16 @@
 """Every accepted reading once in the table and every alarm asked about once, while workers die, come and go."""
 
 import random
+import signal
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
+from connectors.kafka.admin import Admin
 from schemas.models import Reading
 from streams.settings import Settings
 from tests.e2e.conftest import Flow, eventually
@@ -131,3 +135,25 @@ def test_a_topic_made_anew_is_never_skipped_in_silence(flow: Flow, new_topics: C
     eventually(flow.drained, "the new topic is read")
     assert flow.fetch("select sum(duplicates)::int from sink_offsets") == [(10,)]
     assert flow.fetch("select action from audit") == [("topics forget",)]
+
+
+@pytest.mark.apache_kafka
+def test_records_that_expire_under_a_worker_are_never_skipped_in_silence(flow: Flow) -> None:
+    worker = flow.start("worker", "--lane", "ingest", TIDEGATE_KAFKA__SESSION_TIMEOUT_S="30")
+    readings = fleet(readings=4)
+    flow.produce(readings[:DEVICES])
+    eventually(flow.drained, "the group is done")
+    worker.popen.send_signal(signal.SIGSTOP)
+    flow.produce(readings[DEVICES:])
+    admin = AdminClient({"bootstrap.servers": flow.settings.kafka.bootstrap_servers})
+    bounds = Admin(flow.settings.kafka).bounds(("readings", number) for number in range(8))
+    expired = [TopicPartition(topic, number, bound.end) for (topic, number), bound in bounds.items()]
+    for future in admin.delete_records(expired).values():
+        future.result()
+    flow.produce(readings[DEVICES:])
+    worker.popen.send_signal(signal.SIGCONT)
+    assert worker.popen.wait(60) == 1
+    assert "OffsetOutOfRange" in worker.log.read_text()
+    again = flow.start("worker", "--lane", "ingest", wait=False)
+    assert again.popen.wait(60) == 1
+    assert "expired before they were read" in again.log.read_text()
