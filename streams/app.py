@@ -1,13 +1,20 @@
 """The composition root: the one place that knows how the parts of a worker fit together."""
 
+import asyncio
 import os
 import socket
 from dataclasses import dataclass
 
+from fastapi import FastAPI
+
 from connectors.clock import SystemClock
+from connectors.http.app import build
+from connectors.http.parts import Check, Parts
 from connectors.kafka.admin import Admin
 from connectors.kafka.producer import Producer
 from connectors.llm.client import Model
+from connectors.redis.client import connect as connect_redis
+from connectors.timescale.reader import Reader
 from connectors.timescale.store import Store
 from streams.agents import analyze, ingest
 from streams.agents.analyze import Analyst
@@ -77,3 +84,19 @@ def analyze_lane(settings: Settings) -> Lane:
     lane = AnalyzeLane(analyst.handle, in_flight=in_flight, waiting=WAITING_REQUESTS)
     options = LaneOptions(group(settings, ANALYZE), REQUESTS_A_BATCH, without_position="earliest")
     return Lane(lane.app(settings.kafka, options), producer, store)
+
+
+def gateway(settings: Settings) -> tuple[FastAPI, Producer]:
+    """Put the gateway together; the producer is the caller's to close."""
+    producer, reader, admin = Producer(settings.kafka), Reader(settings.database), Admin(settings.kafka)
+
+    async def kafka() -> None:
+        await asyncio.to_thread(admin.cluster_id)
+
+    async def redis() -> None:
+        await asyncio.to_thread(lambda: connect_redis(settings.redis).close())
+
+    checks: dict[str, Check] = {"kafka": kafka, "database": reader.check}
+    if settings.redis.url.get_secret_value():
+        checks["redis"] = redis
+    return build(Parts(producer, reader, checks)), producer

@@ -118,7 +118,7 @@ class Writer:
         cursor.execute("truncate staged")
         self._copy(cursor, _COPY_STAGED, [part])
         stored = cursor.execute(query("insert_new", **self._words)).rowcount
-        conflicts = []
+        conflicts: list[Conflict] = []
         for first, last in _spans(part.columns.column("ts")):
             # prepare=False: a plan that is kept for other instants would search every chunk.
             values = {"first": first, "last": last}

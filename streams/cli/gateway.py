@@ -1,14 +1,39 @@
-"""`tidegate gateway`: HTTP."""
+"""`tidegate gateway`: HTTP for devices, people and other services."""
 
-import signal
+import ipaddress
+import logging
 
-from streams.cli.output import ReadyFile, mark_ready
+from connectors.http.serve import serve
+from streams import app, reachable
+from streams.cli.output import ReadyFile, log_to_stderr, mark_ready, say
+from streams.settings import load
 
-EXAMPLES = "Example: x"
+EXAMPLES = "Example: [bold]TIDEGATE_HTTP__PORT=8080 tidegate gateway[/]"
+
+log = logging.getLogger(__name__)
 
 
 def command(ready_file: ReadyFile = None) -> None:
-    """Placeholder until the gateway lands."""
-    signal.signal(signal.SIGTERM, lambda *_: exit(0))
-    mark_ready(ready_file)
-    signal.pause()
+    """Run the gateway until it is told to stop."""
+    settings = load()
+    log_to_stderr(settings.log_level)
+    reachable.check(settings)
+    if not _loopback(settings.http.host):
+        log.warning("the gateway asks nobody for a key: whoever reaches %s may write and read", settings.http.host)
+    gateway, producer = app.gateway(settings)
+
+    def ready(url: str) -> None:
+        say(f"the gateway answers at {url}")
+        mark_ready(ready_file)
+
+    try:
+        serve(gateway, settings.http.host, settings.http.port, ready)
+    finally:
+        producer.close()
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

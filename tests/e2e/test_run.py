@@ -99,9 +99,11 @@ def touches(window: list[str], told: dict[str, str]) -> bool:
 @pytest.mark.database
 @pytest.mark.mqtt
 @pytest.mark.timeout(240)
-def test_a_machine_without_java_or_brokers_does_it_too(tidegate: Run, tmp_path: Path, small_csv: Path) -> None:
+def test_a_machine_without_java_or_brokers_does_it_too(
+    tidegate: Run, tmp_path: Path, servers_dir: Path, small_csv: Path
+) -> None:
     """The wheels alone: no Java, no Docker, no mosquitto on the way to them."""
-    bare = tmp_path / "bin"
+    bare = servers_dir / "bin"  # where the account that runs PostgreSQL for root comes, too
     bare.mkdir()
     for tool in ("env", "sh", "rm"):
         (bare / tool).symlink_to(shutil.which(tool))

@@ -14,13 +14,14 @@ from pydantic import ValidationError
 
 from schemas.codec import decode, encode, frame
 from schemas.errors import PoisonError
-from schemas.fields import Direction, Severity, Source, is_name
+from schemas.fields import Direction, Severity, Source
 from schemas.models import AnalysisRequest, DeadLetter, Insight, Reading, Record, Sample
 from schemas.registry import BY_ID, CURRENT
 
 SETTINGS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-names = st.text(min_size=1, max_size=128).filter(is_name)
+letters_of_names = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/+#")
+names = st.text(letters_of_names, min_size=1, max_size=128)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 finite = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(
     [-0.0, 5e-324, -5e-324, 1.7976931348623157e308, -1.7976931348623157e308, 2.2250738585072014e-308]

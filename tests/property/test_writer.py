@@ -43,7 +43,7 @@ class Model:
 
     policy: ConflictPolicy
     table: dict[int, tuple[int, float]] = field(default_factory=dict)
-    counts: Counts = Counts()
+    counts: Counts = field(default_factory=Counts)
     lost: Counter[tuple[int, float]] = field(default_factory=Counter)
 
     def write(self, records: Log) -> None:

@@ -74,7 +74,7 @@ def start() -> Iterator[Callable[[Parts], Client]]:
             urls.append(url)
             ready.set()
 
-        thread = threading.Thread(target=serve, args=(build(parts), "127.0.0.1", 0, on_ready, stop))
+        thread = threading.Thread(target=serve, args=(build(parts), "127.0.0.1", 0, on_ready, stop), daemon=True)
         thread.start()
         running.append((thread, stop))
         assert ready.wait(20)

@@ -48,7 +48,7 @@ def columns(records: Sequence[Record], start: datetime, device: str) -> pa.Recor
 def part() -> Callable[..., PartitionRows]:
     """Make what one partition has to store: records one after the other from the offset `at`, all of one device."""
 
-    def make(  # noqa: PLR0913  # a test names the two or three it is about
+    def make(
         marked: tuple[PartitionKey, int],
         records: Sequence[Record],
         *,
@@ -216,7 +216,8 @@ def until_blocked(fetch: Callable[..., list[tuple[object, ...]]]) -> Callable[[]
     def wait() -> None:
         end = time.monotonic() + 20
         while not fetch(
-            "select 1 from pg_stat_activity where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0"
+            "select 1 from pg_stat_activity"
+            " where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0"
         ):
             assert time.monotonic() < end, "nobody waits"
             time.sleep(0.01)

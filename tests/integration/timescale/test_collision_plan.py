@@ -1,6 +1,7 @@
 """A collision must not cost more because the table is old: it opens the chunks of its own days and no others."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -29,7 +30,7 @@ def test_a_collision_opens_only_the_days_that_it_is_about(
 ) -> None:
     """Three days next to each other and one two months later, again and again, as until a plan would be kept."""
     opened: list[tuple[object, ...]] = []
-    with connect(fresh_database, autocommit=True) as other:
+    with connect(fresh_database, autocommit=True) as other, closing(Store(fresh_database)) as store:
         if kind_of(other) is DatabaseKind.POSTGRESQL:
             for day in range(DAYS):
                 begin = FIRST + timedelta(days=day)
@@ -41,11 +42,9 @@ def test_a_collision_opens_only_the_days_that_it_is_about(
         def look(_: Sequence[Conflict]) -> None:
             opened[:] = other.execute(OPENED_BY_THE_WRITER).fetchall()
 
-        store = Store(fresh_database)
         owned = key, store.claim(key, owner="test", log_start=0, log_end=0).epoch
         store.write([part(owned, [(86400 * day, 1, 0) for day in range(DAYS)], start=FIRST)], look)
         again = [(86400 * day, 2, 1) for day in (0, 1, 2, DAYS - 1)]
         for at in range(DAYS, DAYS + 4 * 12, 4):
             assert store.write([part(owned, again, at=at, start=FIRST)], look) == Counts(conflicts=4)
             assert len(opened) == 4, opened
-        store.close()

@@ -1,10 +1,10 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from connectors.timescale import policies
 from connectors.timescale.connection import DatabaseKind, connect, kind_of
@@ -19,7 +19,7 @@ NOW = datetime.now(UTC)
 
 
 @pytest.fixture
-def connection(fresh_database: DatabaseSettings) -> Any:  # noqa: ANN401  # an iterator of a connection
+def connection(fresh_database: DatabaseSettings) -> Iterator[Connection]:
     with connect(fresh_database, autocommit=True) as opened:
         yield opened
 
@@ -209,7 +209,8 @@ def test_retention_deletes_readings_and_keeps_what_was_computed_from_them(connec
     insert(connection, new + timedelta(seconds=1))
     for view in ("readings_1m", "readings_1h"):
         connection.execute(f"call run_job({jobs(connection)[REFRESH, view][0]})".encode())
-        assert connection.execute(f"select sum(n) from {view}".encode()).fetchone() == (3,)
+        counted = sql.SQL("select sum(n) from {}").format(sql.Identifier(view))
+        assert connection.execute(counted).fetchone() == (3,)
 
 
 @pytest.mark.usefixtures("timescale")

@@ -1,10 +1,12 @@
 """`readings_1m` and `readings_1h` show what is in `readings`, however late it came."""
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from connectors.timescale.connection import DatabaseKind, connect, kind_of
 from connectors.timescale.settings import DatabaseSettings
@@ -48,7 +50,8 @@ def insert(connection: Connection, device: str, *instants: datetime, value: floa
 
 
 def devices(connection: Connection, view: str) -> dict[object, object]:
-    rows = connection.execute(f"select device_id, sum(n)::int from {view} group by 1".encode()).fetchall()
+    counted = sql.SQL("select device_id, sum(n)::int from {} group by 1").format(sql.Identifier(view))
+    rows: list[tuple[object, object]] = connection.execute(counted).fetchall()  # type: ignore[assignment]  # two columns
     return dict(rows)
 
 
@@ -103,14 +106,14 @@ def test_a_corrected_value_shows_after_the_next_refresh(connection: Connection, 
     connection.execute("update readings set value = 4.0 where device_id = 'old'")
     refresh()
     for view in VIEWS:
-        shown = connection.execute(f"select avg from {view} where device_id = 'old'".encode()).fetchall()
-        assert shown == [(4.0,)]
+        averages = sql.SQL("select avg from {} where device_id = 'old'").format(sql.Identifier(view))
+        assert connection.execute(averages).fetchall() == [(4.0,)]
 
 
 def test_refreshing_a_season_of_late_readings_takes_seconds(
     connection: Connection, refresh: Callable[[], None]
 ) -> None:
-    """Ten buckets at a time, which is TimescaleDB's default, it takes a minute of the database's time."""
+    """Ten buckets at a time, which is TimescaleDB's default, it takes 35 times as long."""
     insert(connection, "new", NOW)
     refresh()
     days = 60
@@ -119,7 +122,8 @@ def test_refreshing_a_season_of_late_readings_takes_seconds(
         " %s::timestamptz, %s::timestamptz - interval '1 s', interval '5 min') ts",
         (LONG_AGO, LONG_AGO + timedelta(days=days)),
     )
-    connection.execute("set statement_timeout = '6s'")
+    began = time.monotonic()
     refresh()
+    assert time.monotonic() - began < 5
     for view in VIEWS:
         assert devices(connection, view)["late"] == days * 288

@@ -1,10 +1,13 @@
 """Connections break at any moment: every step is tried again, and nothing is lost or doubled."""
 
+# ruff: noqa: PLR0913, PLR0917  # a test's arguments are its fixtures
+
 import time
 from collections.abc import Callable, Sequence
 
 import psycopg
 import pytest
+from psycopg import sql
 from pydantic import SecretStr
 
 from connectors.errors import UnreachableError
@@ -28,7 +31,7 @@ OTHERS = "from pg_stat_activity where datname = current_database() and pid <> pg
 @pytest.fixture
 def kill(fetch: Fetch) -> Callable[[], int]:
     """End all other sessions of the test's database, and give how many there were."""
-    statement = f"select pg_terminate_backend(pid, 5000) {OTHERS} and backend_type = 'client backend'"  # noqa: S608  # two texts of this file
+    statement = f"select pg_terminate_backend(pid, 5000) {OTHERS} and backend_type = 'client backend'"
     return lambda: len(fetch(statement))
 
 
@@ -113,7 +116,7 @@ def test_a_transaction_that_waited_for_kafka_too_long_is_done_again(
     def wait(_: Sequence[Conflict]) -> None:
         if next(waits):
             end = time.monotonic() + 20
-            while fetch(f"select 1 {OTHERS} and backend_type = 'client backend'"):  # noqa: S608  # two texts of this file
+            while fetch(f"select 1 {OTHERS} and backend_type = 'client backend'"):
                 assert time.monotonic() < end
                 time.sleep(0.01)
 
@@ -122,31 +125,27 @@ def test_a_transaction_that_waited_for_kafka_too_long_is_done_again(
 
 
 def test_a_server_that_is_a_standby_for_a_while_is_waited_for(
-    database: DatabaseSettings, store: Store, owned: Owned, part: Part, table: Table, nobody: OnConflicts
+    database: DatabaseSettings, owned: Owned, part: Part, table: Table, nobody: OnConflicts
 ) -> None:
     """As after a failover: the address still leads to the one that only reads, until it does not."""
-    name = connect_name(database)
     with connect(database, autocommit=True) as admin:
-        admin.execute(f"alter database {name} set default_transaction_read_only = on".encode())
-        store.close()
+        name = sql.Identifier(admin.info.dbname)
+        promote = sql.SQL("alter database {} reset default_transaction_read_only").format(name)
 
-        class Promoted(Store):
+        class Waiting(Store):
+            """Is closed when an attempt has failed: that is when the standby is promoted."""
+
             def close(self) -> None:
                 super().close()
-                admin.execute("set transaction_read_only = off")
-                admin.execute(f"alter database {name} reset default_transaction_read_only".encode())
+                admin.execute(promote)
 
-        patient = Promoted(database, patience_s=20)
-        assert patient.write([part(owned, [(0, 1, 0)])], nobody) == Counts(stored=1)
-        patient.close()
+        store = Waiting(database, patience_s=20)
+        admin.execute(sql.SQL("alter database {} set default_transaction_read_only = on").format(name))
+        try:
+            assert store.write([part(owned, [(0, 1, 0)])], nobody) == Counts(stored=1)
+        finally:
+            store.close()
     assert table() == [(0, 1, 0)]
-
-
-def connect_name(database: DatabaseSettings) -> str:
-    with connect(database, autocommit=True) as connection:
-        row = connection.execute("select current_database()").fetchone()
-    assert row is not None
-    return str(row[0])
 
 
 def test_what_does_not_pass_is_raised_when_patience_ends(database: DatabaseSettings) -> None:
@@ -157,7 +156,7 @@ def test_what_does_not_pass_is_raised_when_patience_ends(database: DatabaseSetti
     assert time.monotonic() - began < 5
 
 
-def test_what_is_wrong_with_the_statement_is_raised_at_once(database: DatabaseSettings, fetch: Fetch) -> None:
+def test_what_is_wrong_with_the_statement_is_raised_at_once(database: DatabaseSettings) -> None:
     store = Store(database, patience_s=20)
     with connect(database, autocommit=True) as admin:
         admin.execute("alter table devices rename to moved")

@@ -1,4 +1,7 @@
+# ruff: noqa: PLR0913, PLR0917  # a test's arguments are its fixtures
+
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -62,7 +65,7 @@ def test_offsets_with_gaps_and_records_of_several_metrics(
     rows = part(owned, [(0, 1, 0), (1, 2, 0), (2, 3, 0), (3, 4, 0)])
     offsets = np.array([5, 5, 90, 90], dtype=np.int64)
     store.write([replace(rows, offsets=offsets, next_offset=91)], nobody)
-    again = replace(part(owned, [(2, 9, 0), (3, 9, 0), (4, 5, 0)]), offsets=offsets[1:] + [85, 0, 5], next_offset=96)
+    again = replace(part(owned, [(2, 9, 0), (3, 9, 0), (4, 5, 0)]), offsets=np.array([90, 90, 95]), next_offset=96)
     assert store.write([again], nobody) == Counts(stored=1)
     assert [value for _, value, _ in table()] == [1, 2, 3, 4, 5]
 
@@ -195,34 +198,34 @@ def test_one_old_epoch_among_two_partitions_stores_neither(
 
 def test_a_key_that_another_writer_is_storing_right_now_is_not_lost(
     database: DatabaseSettings,
-    store: Store,
     owned: Owned,
-    key: PartitionKey,
     part: Part,
-    claim: Callable[..., Marks],
     table: Table,
+    until_blocked: Callable[[], None],
+    in_thread: ThreadPoolExecutor,
 ) -> None:
-    """The other commits its value after this one has begun: the one that loses is handed over all the same."""
-    other = replace(key, partition=1)
-    marked = other, claim(store, other).epoch
+    """The other one commits while this one merges: a value that loses is handed over all the same."""
     lost: list[Conflict] = []
     theirs = (
         "insert into readings values"
         " (timestamptz '2026-03-01 12:00:05+00', 'pump-7', 'temperature', 7, timestamptz '2026-03-01 13:00+00')"
     )
+    with connect(database) as overtaking, connect(database, autocommit=True) as connection:
 
-    class Late(Writer):
-        """A writer that another one overtakes between its COPY and its merge."""
+        def commit() -> None:
+            until_blocked()
+            overtaking.commit()
 
-        def _merge(self, cursor: "psycopg.Cursor[tuple[object, ...]]", part: PartitionRows) -> Counts:
-            with connect(database, autocommit=True) as overtaking:
+        class Overtaken(Writer):
+            def _merge(self, cursor: "psycopg.Cursor[tuple[object, ...]]", part: PartitionRows) -> Counts:
                 overtaking.execute(theirs)
-            return super()._merge(cursor, part)
+                committing = in_thread.submit(commit)
+                counts = super()._merge(cursor, part)
+                committing.result(20)
+                return counts
 
-    with connect(database, autocommit=True) as connection:
-        counts = Late(connection, ConflictPolicy.FIRST, lost.extend).write(
-            [part(marked, [(5, 8, 1), (6, 1, 0), (6, 1, 0)])]
-        )
+        writer = Overtaken(connection, ConflictPolicy.FIRST, lost.extend)
+        counts = writer.write([part(owned, [(5, 8, 1), (6, 1, 0), (6, 1, 0)])])
     assert counts == Counts(stored=1, duplicates=1, conflicts=1)
-    assert [conflict.value for conflict in lost] == [8.0]
+    assert [(conflict.value, conflict.standing) for conflict in lost] == [(8.0, 7.0)]
     assert table() == [(5, 7, 0), (6, 1, 0)]

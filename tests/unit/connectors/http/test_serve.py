@@ -76,7 +76,7 @@ def test_a_request_that_hangs_does_not_hold_up_the_end() -> None:
         clients.append(client)
         threading.Thread(target=end_when_asked).start()
 
-    ended = threading.Thread(target=serve, args=(app, "127.0.0.1", 0, on_ready, stop))
+    ended = threading.Thread(target=serve, args=(app, "127.0.0.1", 0, on_ready, stop), daemon=True)
     ended.start()
     ended.join(15)
     assert not ended.is_alive()
