@@ -14,6 +14,7 @@ from confluent_kafka import Producer as ConfluentProducer
 
 from connectors.errors import ConnectorError, SlowDownError
 from connectors.kafka.settings import KafkaSettings
+from schemas.topics import TOPICS
 
 POLL_S = 0.05
 
@@ -52,6 +53,8 @@ class Producer:
                 "compression.type": "lz4",
                 "linger.ms": linger_ms,
                 "delivery.timeout.ms": int(settings.delivery_timeout_s * 1000),
+                # As much as the largest topic takes; the broker decides for the others.
+                "message.max.bytes": max(topic.max_message_bytes for topic in TOPICS),
                 "queue.buffering.max.messages": 200_000,
                 "queue.buffering.max.kbytes": 256 * 1024,
                 "log_level": 3,

@@ -23,6 +23,8 @@ SHORT_READINGS = 6
 LONG_READINGS = 4000
 # Before that many readings nothing is known about a series.
 PROBATION = 300
+# Level and spread of fewer readings say nothing: what deviates from them is not remembered as a deviation.
+SETTLING_READINGS = 10
 # An alarm less than this many readings after the last unusual one belongs to the same event.
 REFRACTORY = 100
 # In long deviations of the averaged distance.
@@ -60,6 +62,7 @@ def update(rows: npt.NDArray[np.void], series: Indices, ts: Indices, values: Flo
         spreads = np.where(
             spread > 0.0, np.minimum(distance / spread, MOST_SPREADS), np.where(distance > 0.0, MOST_SPREADS, 0.0)
         )
+    spreads[seen < SETTLING_READINGS] = 0.0
     short = state["short"] + np.maximum(1.0 / SHORT_READINGS, gain) * (spreads - state["short"])
     excess = short - state["mean"]
     with np.errstate(divide="ignore", invalid="ignore"):

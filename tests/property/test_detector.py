@@ -21,6 +21,7 @@ from streams.detect.deviation import (
     MOST_SPREADS,
     PROBATION,
     REFRACTORY,
+    SETTLING_READINGS,
     SHORT_READINGS,
     SPREAD_READINGS,
     THRESHOLD,
@@ -119,7 +120,7 @@ class Series:
         gain = 1.0 / (self.seen + 1)
         held = min(max(value, -MOST), MOST)
         distance = abs(held - self.level) if self.seen else 0.0
-        if distance == 0.0:
+        if distance == 0.0 or self.seen < SETTLING_READINGS:
             spreads = 0.0
         elif self.spread == 0.0:
             spreads = MOST_SPREADS
