@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -130,7 +131,7 @@ class Flow:
     def drained(self, lane: str = "ingest") -> bool:
         return self.lag()[lane] == 0
 
-    def fetch(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
+    def fetch(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         with connect(self.settings.database, autocommit=True) as connection:
             return connection.execute(statement.encode(), parameters or None).fetchall()
 

@@ -3,6 +3,7 @@
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import pytest
 from confluent_kafka import Consumer
@@ -10,12 +11,14 @@ from confluent_kafka import Consumer
 from connectors.kafka.producer import Outgoing, Producer
 from schemas.codec import decode, encode
 from schemas.fields import Source
-from schemas.models import Insight, Reading
-from schemas.topics import INSIGHTS
+from schemas.models import DeadLetter, Insight, Reading, Record
+from schemas.topics import DEAD_LETTERS, INSIGHTS, Topic
 from tests.e2e.conftest import Flow, eventually
 from tests.fakes.stand_in import StandIn
 
 pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(120)]
+
+R = TypeVar("R", bound=Record)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -34,7 +37,7 @@ def jump(device: str) -> list[Reading]:
     ]
 
 
-def consumed(flow: Flow, count: int) -> list[Insight]:
+def consumed(flow: Flow, topic: Topic, model: type[R], count: int) -> list[R]:
     """Read a topic as a service downstream would."""
     consumer = Consumer(
         {
@@ -43,14 +46,13 @@ def consumed(flow: Flow, count: int) -> list[Insight]:
             "auto.offset.reset": "earliest",
         }
     )
-    consumer.subscribe([INSIGHTS.name])
-    found: list[Insight] = []
+    consumer.subscribe([topic.name])
+    found: list[R] = []
     deadline = time.monotonic() + 30
     while len(found) < count and time.monotonic() < deadline:
         message = consumer.poll(0.5)
         if message is not None and message.error() is None:
-            found.append(decode(message.value(), Insight))
-            assert message.key() == found[-1].device_id.encode()
+            found.append(decode(message.value() or b"", model))
     consumer.close()
     return found
 
@@ -61,7 +63,7 @@ def test_a_model_explains_what_the_detectors_found(flow: Flow, stand_in: StandIn
     flow.start("worker", "--lane", "ingest")
     flow.produce([reading for device in ("pump-1", "pump-2") for reading in jump(device)])
     eventually(lambda: flow.fetch("select count(*) from insights") == [(2,)], "two insights are stored")
-    found = {insight.device_id: insight for insight in consumed(flow, 2)}
+    found = {insight.device_id: insight for insight in consumed(flow, INSIGHTS, Insight, 2)}
     assert set(found) == {"pump-1", "pump-2"}
     insight = found["pump-1"]
     assert insight.source is Source.MODEL
@@ -91,10 +93,17 @@ def test_readings_go_on_while_every_model_hangs(flow: Flow, stand_in: StandIn) -
 
 def test_a_record_that_cannot_be_used_is_kept_as_it_came(flow: Flow) -> None:
     flow.start("worker", "--lane", "ingest")
-    good = encode(jump("pump-1")[0])
+    good, bad = encode(jump("pump-1")[0]), [b"\x00rubbish", b"\x01" * 1_000_000]
     producer = Producer(flow.settings.kafka)
-    producer.publish([Outgoing("readings", b"pump-1", good), Outgoing("readings", b"pump-1", b"\x00rubbish")])
+    producer.publish([Outgoing("readings", b"pump-1", value) for value in (good, *bad)])
     producer.close()
-    eventually(flow.drained, "both are done with")
+    eventually(flow.drained, "all are done with")
     assert flow.fetch("select count(*) from readings") == [(1,)]
-    assert flow.fetch("select sum(stored)::int, sum(poison)::int from sink_offsets") == [(1, 1)]
+    assert flow.fetch("select sum(stored)::int, sum(poison)::int from sink_offsets") == [(1, 2)]
+    letters = consumed(flow, DEAD_LETTERS, DeadLetter, 2)
+    assert [letter.value for letter in letters] == bad
+    assert {(letter.key, letter.reason, letter.topic) for letter in letters} == {
+        (b"pump-1", "schema", "readings"),
+        (b"pump-1", "framing", "readings"),
+    }
+    assert [letter.offset for letter in letters] == [1, 2]

@@ -47,10 +47,17 @@ def processes_of(folder: Path) -> list[str]:
 
 
 def until_said(process: "subprocess.Popen[str]", what: str) -> None:
-    lines = []
+    assert process.stderr is not None
+    lines: list[str] = []
     while what not in (line := process.stderr.readline()):
         lines.append(line)
         assert line, f"it ended: {''.join(lines)}"
+
+
+def last_line(out: str) -> list[int]:
+    match = LAST_LINE.fullmatch(out.splitlines()[-1])
+    assert match is not None, out
+    return [int(count) for count in match.groups()]
 
 
 def gone(folder: Path, within_s: float = 40.0) -> list[str]:
@@ -106,7 +113,7 @@ def test_a_machine_without_java_or_brokers_does_it_too(
     bare = servers_dir / "bin"  # where the account that runs PostgreSQL for root comes, too
     bare.mkdir()
     for tool in ("env", "sh", "rm"):
-        (bare / tool).symlink_to(shutil.which(tool))
+        (bare / tool).symlink_to(str(shutil.which(tool)))
     done = tidegate(
         *("run", "--once", "--data-dir", str(tmp_path / "data"), "--csv", str(small_csv)),
         environment={**FREE_PORT, "PATH": str(bare), "JAVA_HOME": ""},
@@ -133,7 +140,7 @@ def test_ctrl_c_says_what_came_of_it_and_leaves_nothing_running(start_tidegate: 
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    assert int(LAST_LINE.fullmatch(out.splitlines()[-1])[1]) > 0
+    assert last_line(out)[0] > 0
     assert gone(data) == []
 
 
@@ -147,6 +154,7 @@ def test_up_says_where_everything_is_and_dies_whole(
     data = tmp_path / "data"
     environment = {**FREE_PORT, "TIDEGATE_DATA_DIR": str(data)}
     process = start_tidegate("up", "--json", environment=environment)
+    assert process.stdout is not None
     told = json.loads(process.stdout.readline())
     assert set(told) == {"kafka", "database", "redis", "mqtt", "http", "broker_kind", "database_kind"}
     with psycopg.connect(told["database"]) as connection:

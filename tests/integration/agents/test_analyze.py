@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from pydantic import SecretStr
 
 from connectors.clock import SystemClock
 from connectors.kafka.producer import Outgoing
+from connectors.kafka.producer import Producer as KafkaProducer
 from connectors.llm.client import Model
 from connectors.llm.settings import Endpoint
 from connectors.timescale.settings import DatabaseSettings
@@ -75,7 +77,7 @@ def record(value: bytes, key: bytes = b"pump-1") -> SimpleNamespace:
 
 def analyst(database: DatabaseSettings, producer: Producer, model: AskModel | None = None) -> tuple[Analyst, Store]:
     store = Store(database)
-    return Analyst(Outside(store, producer, SystemClock(), model), region=""), store
+    return Analyst(Outside(store, cast("KafkaProducer", producer), SystemClock(), model), region=""), store
 
 
 def model_at(stand_in: StandIn) -> Model:

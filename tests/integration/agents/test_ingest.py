@@ -2,16 +2,17 @@
 
 import random
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.kafka.admin import Bounds, TopicState
-from connectors.kafka.producer import Outgoing
+from connectors.kafka.admin import Admin, Bounds, TopicState
+from connectors.kafka.producer import Outgoing, Producer
 from connectors.timescale import snapshots
 from connectors.timescale.connection import connect
 from connectors.timescale.ledger import FencedError, LogChangedError, PartitionKey
@@ -27,6 +28,8 @@ from streams.detect.detector import DETECTOR
 from streams.detect.state import SeriesTable
 
 pytestmark = [pytest.mark.database, pytest.mark.timeout(240)]
+
+T = TypeVar("T")
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ACCEPTED = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp()) * 1_000_000
@@ -46,7 +49,7 @@ class Mortal:
     after: bool = False
     calls: int = 0
 
-    def step(self, work):  # noqa: ANN001, ANN201  # any call
+    def step(self, work: Callable[[], T]) -> T:
         place, self.calls = self.calls, self.calls + 1
         if place == self.dies_at and not self.after:
             raise DiedError
@@ -90,8 +93,10 @@ class Log:
         return [(self.topic, number) for number in range(len(self.partitions))]
 
     def ids(self, topic: str) -> list[str]:
-        model = {ANALYSIS_REQUESTS.name: AnalysisRequest, DEAD_LETTERS.name: DeadLetter}[topic]
-        return [decode(record.value, model).id for record in self.produced if record.topic == topic]
+        values = [record.value for record in self.produced if record.topic == topic]
+        if topic == ANALYSIS_REQUESTS.name:
+            return [decode(value, AnalysisRequest).id for value in values]
+        return [decode(value, DeadLetter).id for value in values]
 
 
 @dataclass
@@ -108,7 +113,12 @@ class MortalProducer:
 
 
 def agent(log: Log, store: Store, mortal: Mortal) -> Ingest:
-    outside = Outside(MortalStore(store, mortal), MortalProducer(log, mortal), log, SystemClock())
+    outside = Outside(
+        cast("Store", MortalStore(store, mortal)),
+        cast("Producer", MortalProducer(log, mortal)),
+        cast("Admin", log),
+        SystemClock(),
+    )
     return Ingest(outside, region="", owner="test", detection=True)
 
 
@@ -179,7 +189,7 @@ def live(log: Log, store: Store, mortal: Mortal, seed: int) -> None:
     ingest.snapshot()
 
 
-def outcome(database: DatabaseSettings, log: Log) -> dict[str, object]:
+def outcome(database: DatabaseSettings, log: Log) -> dict[str, Any]:
     """Everything that can be seen from outside, with the log's own name taken out."""
     with connect(database, autocommit=True) as connection:
         like = f"{log.topic}-%"
@@ -191,7 +201,7 @@ def outcome(database: DatabaseSettings, log: Log) -> dict[str, object]:
             " order by 1, 2, 3",
             (like,),
         ).fetchall()
-        marks = connection.execute(f"{marks} where topic = %s order by partition".encode(), (log.topic,)).fetchall()
+        marks = connection.execute(f"{columns} where topic = %s order by partition".encode(), (log.topic,)).fetchall()
         blocks = [
             snapshots.load(connection, PartitionKey(log.cluster, log.topic, log.topic_id, number), DETECTOR)
             for number in range(len(log.partitions))

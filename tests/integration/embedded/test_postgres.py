@@ -22,7 +22,7 @@ def silent(_: str) -> None:
 
 def scalar(url: str, statement: str) -> object:
     with psycopg.connect(url) as connection:
-        row = connection.execute(statement).fetchone()  # type: ignore[arg-type]  # not typed as a literal
+        row = connection.execute(statement).fetchone()
     assert row is not None
     return row[0]
 

@@ -23,7 +23,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def test_what_was_written_outlives_a_kill_of_the_server(tmp_path: Path, server: Server) -> None:
     with redis.Redis.from_url(server.address) as client:
         client.set("kept", "1")
-        pid = int(client.info("server")["process_id"])  # type: ignore[index]  # typed for the asynchronous client too
+        pid = int(client.info("server")["process_id"])
         assert client.config_get("bind") == {b"bind": b"127.0.0.1"} or client.config_get("bind") == {
             "bind": "127.0.0.1"
         }

@@ -11,7 +11,7 @@ class Stranger(account.Account):
     """Somebody who reaches nothing of ours."""
 
     def reaches(self, path: Path) -> bool:
-        return not path
+        return path is None
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import faust
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from connectors.kafka.settings import KafkaSettings
 from streams.lane.app import LaneApp, LaneOptions, lane_app
-from streams.lane.consumer import LaneConsumer
+from streams.lane.consumer import Keeper, LaneConsumer
 from streams.lane.scheduler import batches
 
 
@@ -48,7 +48,7 @@ class Nobody:
 
 def an_app(**settings: Any) -> LaneApp:  # noqa: ANN401  # any setting
     kafka = KafkaSettings(bootstrap_servers="127.0.0.1:1,127.0.0.1:2", **settings)
-    return lane_app(kafka, LaneOptions("g", 100, without_position="none"), Nobody())
+    return lane_app(kafka, LaneOptions("g", 100, without_position="none"), cast("Keeper", Nobody()))
 
 
 def test_the_settings_that_promises_depend_on() -> None:
