@@ -8,6 +8,7 @@ waited for; while it lasts, nothing more is read from Kafka.
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 import psycopg
@@ -15,8 +16,8 @@ import stamina
 from psycopg import Connection
 
 from connectors.errors import UnreachableError
-from connectors.timescale import devices, insights, ledger, snapshots
-from connectors.timescale.connection import connect
+from connectors.timescale import devices, insights, ledger, policies, snapshots
+from connectors.timescale.connection import connect, kind_of
 from connectors.timescale.devices import DeviceSeen
 from connectors.timescale.ledger import Counts, Marks, PartitionKey, Row
 from connectors.timescale.settings import DatabaseSettings
@@ -75,6 +76,10 @@ class Store:
     ) -> None:
         """Write detector state and move its mark (`snapshots.save`)."""
         self._do(lambda c: snapshots.save(c, key, epoch, offset=offset, detector=detector, blocks=blocks))
+
+    def keep_up(self, now: datetime) -> None:
+        """Make partitions ahead and drop what is older than the retention, as the settings say (`policies.apply`)."""
+        self._do(lambda c: policies.apply(c, kind_of(c), self._settings, now))
 
     def see_devices(self, seen: Sequence[DeviceSeen]) -> None:
         """Add and update devices (`devices.see`)."""

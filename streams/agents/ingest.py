@@ -205,6 +205,10 @@ class Ingest:
         )
         return Outgoing(ANALYSIS_REQUESTS.name, alarm.device_id.encode(), encode(request))
 
+    def upkeep(self) -> None:
+        """Let the database prepare for the days to come; to be called every hour or so."""
+        self._outside.store.keep_up(self._outside.clock.now())
+
     # -- snapshots -----------------------------------------------------------------------------------------------------
 
     @property

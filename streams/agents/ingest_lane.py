@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 GROUP = "ingest"
 
+# How often the database is asked to make partitions ahead and to drop old ones (the start does it, too).
+UPKEEP_S = 3600.0
+
 
 class IngestLane:
     """Keeps the positions of the partitions (`streams.lane.consumer.Keeper`) and works on their batches."""
@@ -31,6 +34,7 @@ class IngestLane:
         self._clock = clock
         # Everything that touches detector state or the connection happens on this one thread, in turn.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ingest")
+        self._kept_up = clock.monotonic()
         self._waiting: asyncio.Queue[Any] = asyncio.Queue(maxsize=1)
         self._generation: int | None = None
         self._app: LaneApp | None = None
@@ -88,13 +92,18 @@ class IngestLane:
                 await self._run(lambda: self._ingest.process(merge(batches)))  # noqa: B023  # awaited right here
                 for event in events:
                     event.ack()
-            if self._pacing.due(self._clock.monotonic()):
+            now = self._clock.monotonic()
+            if self._pacing.due(now):
                 await self._snapshot()
+            if now - self._kept_up >= UPKEEP_S:
+                self._kept_up = now
+                await self._run(self._ingest.upkeep)
 
     async def _gather(self) -> list[Any]:
         """Take what is there, up to a batch, without waiting for more: thin traffic pays no latency for batching."""
         try:
-            async with asyncio.timeout(self._pacing.wait(self._clock.monotonic(), unsaved=self._ingest.unsaved)):
+            pause = self._pacing.wait(self._clock.monotonic(), unsaved=self._ingest.unsaved)
+            async with asyncio.timeout(UPKEEP_S if pause is None else pause):
                 events = [await self._waiting.get()]
         except TimeoutError:
             return []

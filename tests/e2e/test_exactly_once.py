@@ -44,7 +44,7 @@ def check_all_there(flow: Flow, readings: Sequence[Reading]) -> None:
     assert stored == {(reading.device_id, reading.ts): reading.metrics["temperature"] for reading in readings}
 
 
-def alarms(flow: Flow) -> set[object]:
+def alarms(flow: Flow) -> set[tuple[object, ...]]:
     """Give what was asked about: a device and the start of the window."""
     return set(flow.fetch("select device_id, metric, window_start from insights"))
 

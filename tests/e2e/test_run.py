@@ -77,9 +77,7 @@ def test_real_readings_come_through_once_and_again(tidegate: Run, tmp_path: Path
     command = ("run", "--once", "--data-dir", str(data), "--csv", str(nab / MACHINE))
     first = tidegate(*command, environment=FREE_PORT, timeout=140)
     assert first.returncode == 0, first.stderr
-    rows, duplicates, conflicts, letters, insights = map(
-        int, LAST_LINE.fullmatch(first.stdout.splitlines()[-1]).groups()
-    )
+    rows, duplicates, conflicts, letters, insights = last_line(first.stdout)
     # The file repeats 12 instants with other values.
     assert (rows, duplicates, conflicts, letters) == (22_683, 0, 12, 12)
     assert 1 <= insights <= 20

@@ -193,7 +193,7 @@ def outcome(database: DatabaseSettings, log: Log) -> dict[str, Any]:
     """Everything that can be seen from outside, with the log's own name taken out."""
     with connect(database, autocommit=True) as connection:
         like = f"{log.topic}-%"
-        marks = (
+        columns = (
             "select partition, next_offset, snapshot_offset, stored, duplicates, conflicts, poison from sink_offsets"
         )
         rows = connection.execute(

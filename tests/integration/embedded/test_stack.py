@@ -12,9 +12,10 @@ import psycopg
 import pytest
 import redis
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
-from connectors.embedded import lock, stack
+from connectors.embedded import lock, mqtt, stack, valkey
 from connectors.embedded.choice import NothingToStartError, Say
 from connectors.embedded.server import Server
 
@@ -137,8 +138,8 @@ def test_nothing_is_started_for_addresses_that_are_given(folder: Path) -> None:
 
 
 def test_a_part_that_fails_stops_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started = []
-    really = stack.valkey.start
+    started: list[Server] = []
+    really = valkey.start
 
     def noted(folder: Path, say: Say) -> Server:
         started.append(really(folder, say))
@@ -147,8 +148,8 @@ def test_a_part_that_fails_stops_the_others(folder: Path, monkeypatch: pytest.Mo
     def fails(_folder: Path, _say: Say) -> Server:
         raise NothingToStartError("MQTT", "TIDEGATE_MQTT__URL", ["no broker"])
 
-    monkeypatch.setattr(stack.valkey, "start", noted)
-    monkeypatch.setattr(stack.mqtt, "start", fails)
+    monkeypatch.setattr(valkey, "start", noted)
+    monkeypatch.setattr(mqtt, "start", fails)
     given = stack.Given(kafka="h:1", database="postgresql://h/d")
     with pytest.raises(NothingToStartError, match="TIDEGATE_MQTT__URL"):
         stack.start(folder, given, lambda _: None)

@@ -1,7 +1,5 @@
 """Writing into chunks that became columnar: slower, and otherwise the same."""
 
-# ruff: noqa: PLR0913, PLR0917  # a test's arguments are its fixtures
-
 from collections.abc import Callable
 from datetime import timedelta
 

@@ -1,7 +1,5 @@
 """A worker that lost its partition writes nothing, however late it notices."""
 
-# ruff: noqa: PLR0913, PLR0917  # a test's arguments are its fixtures
-
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

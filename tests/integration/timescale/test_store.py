@@ -1,7 +1,5 @@
 """Connections break at any moment: every step is tried again, and nothing is lost or doubled."""
 
-# ruff: noqa: PLR0913, PLR0917  # a test's arguments are its fixtures
-
 import time
 from collections.abc import Callable, Sequence
 

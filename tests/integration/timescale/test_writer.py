@@ -1,5 +1,3 @@
-# ruff: noqa: PLR0913, PLR0917  # a test's arguments are its fixtures
-
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

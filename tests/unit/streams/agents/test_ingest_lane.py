@@ -1,0 +1,109 @@
+"""The ingest lane between batches: snapshots when they are due, upkeep every hour, a failure that nobody waits for."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from streams.agents.ingest import Ingest
+from streams.agents.ingest_lane import UPKEEP_S, IngestLane
+from streams.agents.pacing import SnapshotPacing
+
+
+class Steps:
+    """Ingest steps that only note what was asked of them."""
+
+    unsaved = False
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.done: list[str] = []
+        self._error = error
+
+    def process(self, batches: list[Any]) -> None:
+        self.done.append(f"process {sum(len(batch) for batch in batches)}")
+        self.unsaved = True
+        if self._error is not None:
+            raise self._error
+
+    def snapshot(self) -> dict[tuple[str, int], int]:
+        self.done.append("snapshot")
+        self.unsaved = False
+        return {}
+
+    def upkeep(self) -> None:
+        self.done.append("upkeep")
+
+
+class Hands:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+class Event:
+    """A batch as Faust hands it out."""
+
+    def __init__(self, offsets: list[int]) -> None:
+        self.value = [
+            SimpleNamespace(topic="t", partition=0, offset=offset, timestamp=0, key=b"d", value=b"v")
+            for offset in offsets
+        ]
+        self.acked = asyncio.Event()
+
+    def ack(self) -> None:
+        self.acked.set()
+
+
+def a_lane(steps: Steps, hands: Hands) -> IngestLane:
+    pacing = SnapshotPacing(min_s=1.0, max_s=30.0, share=0.05)
+    return IngestLane(cast("Ingest", steps), pacing, batch_records=100, clock=cast("Any", hands))
+
+
+async def take(lane: IngestLane, event: Event) -> None:
+    await lane._waiting.put(event)  # noqa: SLF001  # what the Faust agent does
+    await asyncio.wait_for(event.acked.wait(), 10)
+
+
+async def end(lane: IngestLane) -> None:
+    assert lane._worker is not None  # noqa: SLF001  # there is no other way to end it: the process does
+    lane._worker.cancel()  # noqa: SLF001  # the same
+    with pytest.raises(asyncio.CancelledError):
+        await lane._worker  # noqa: SLF001  # the same
+
+
+async def test_snapshots_come_in_their_time_and_upkeep_every_hour() -> None:
+    steps, hands = Steps(), Hands()
+    lane = a_lane(steps, hands)
+    lane._start_work()  # noqa: SLF001  # what the Faust agent does
+    await take(lane, Event([1, 2]))
+    hands.at = 2.0
+    await take(lane, Event([3]))
+    await take(lane, Event([4]))
+    assert steps.done == ["process 2", "process 1", "snapshot", "process 1"]
+    hands.at += UPKEEP_S
+    await take(lane, Event([5]))
+    await take(lane, Event([6]))
+    assert steps.done[4:7] == ["process 1", "snapshot", "upkeep"]
+    assert steps.done.count("upkeep") == 1
+    await end(lane)
+
+
+async def test_a_failure_ends_the_worker_and_acknowledges_nothing() -> None:
+    lane = a_lane(Steps(ValueError("broken")), Hands())
+    crashed: list[BaseException] = []
+
+    async def crash(error: BaseException) -> None:  # as Faust has it
+        crashed.append(error)
+
+    lane._app = cast("Any", SimpleNamespace(crash=crash))  # noqa: SLF001  # instead of a Faust app
+    lane._start_work()  # noqa: SLF001  # what the Faust agent does
+    event = Event([1])
+    await lane._waiting.put(event)  # noqa: SLF001  # the same
+    assert str(await crashed) == "broken"
+    assert lane.broken
+    assert not event.acked.is_set()
