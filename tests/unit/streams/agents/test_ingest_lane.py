@@ -95,10 +95,10 @@ async def test_snapshots_come_in_their_time_and_upkeep_every_hour() -> None:
 
 async def test_a_failure_ends_the_worker_and_acknowledges_nothing() -> None:
     lane = a_lane(Steps(ValueError("broken")), Hands())
-    crashed: list[BaseException] = []
+    crashed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
     async def crash(error: BaseException) -> None:  # as Faust has it
-        crashed.append(error)
+        crashed.set_result(error)
 
     lane._app = cast("Any", SimpleNamespace(crash=crash))  # noqa: SLF001  # instead of a Faust app
     lane._start_work()  # noqa: SLF001  # what the Faust agent does
