@@ -13,12 +13,9 @@ from connectors.timescale import ledger
 from connectors.timescale.connection import connect
 from connectors.timescale.ledger import Counts, Row
 from schemas.topics import ANALYSIS_REQUESTS, DEAD_LETTERS, READINGS, TOPICS, Topic
-from streams.agents.analyze_lane import GROUP as ANALYZE
-from streams.agents.ingest_lane import GROUP as INGEST
-from streams.app import group
-from streams.settings import Settings
+from streams.settings import LaneName, Settings
 
-READERS = {INGEST: READINGS, ANALYZE: ANALYSIS_REQUESTS}
+READERS = {LaneName.INGEST: READINGS, LaneName.ANALYZE: ANALYSIS_REQUESTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +68,8 @@ class Observer:
 
     def lag(self) -> dict[str, int]:
         """Say how many records each group has not finished with."""
-        return {
-            group(self._settings, lane): sum(self._admin.lag(group(self._settings, lane), topic).values())
-            for lane, topic in READERS.items()
-        }
+        groups = {self._settings.kafka.group(lane): topic for lane, topic in READERS.items()}
+        return {group: sum(self._admin.lag(group, topic).values()) for group, topic in groups.items()}
 
     def topics(self) -> dict[str, int]:
         """Count the records ever written, topic by topic."""

@@ -4,6 +4,7 @@ Sections are joined by two underscores: `TIDEGATE_KAFKA__BOOTSTRAP_SERVERS`. Eac
 its own `settings.py`.
 """
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,13 @@ Seconds = Annotated[float, Field(gt=0)]
 
 class SettingsError(TidegateError):
     """A setting has a value that cannot be used."""
+
+
+class LaneName(StrEnum):
+    """The two lanes; each is a Faust app, a consumer group and a process of its own."""
+
+    INGEST = "ingest"
+    ANALYZE = "analyze"
 
 
 class IngestSettings(BaseModel):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import faust
 
 from schemas.errors import TidegateError
-from streams.app import Lane
+from streams.app.lane import Lane
 
 log = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ device must have one home: so everything of ours that writes to Kafka goes throu
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from confluent_kafka import Producer as ConfluentProducer
 from connectors.errors import ConnectorError, SlowDownError
 from connectors.kafka.settings import KafkaSettings
 from schemas.topics import TOPICS
+
+log = logging.getLogger(__name__)
 
 POLL_S = 0.05
 
@@ -58,7 +61,8 @@ class Producer:
                 "queue.buffering.max.messages": 200_000,
                 "queue.buffering.max.kbytes": 256 * 1024,
                 "log_level": 3,
-            }
+            },
+            logger=log,
         )
         self._timeout_s = settings.delivery_timeout_s
         self._closing = threading.Event()
@@ -113,6 +117,8 @@ class Producer:
         self._producer.flush(timeout_s)
         self._closing.set()
         self._poller.join(timeout=timeout_s)
+        self._producer.purge()  # what could not be written in time is reported as such, or closing would wait for it
+        self._producer.close()
 
     def _queue(self, record: Outgoing, waiting: "_Waiting") -> None:
         while True:

@@ -29,6 +29,10 @@ class KafkaSettings(BaseModel):
     # After this long without a sign of life a worker counts as dead, and its partitions go to others.
     session_timeout_s: Annotated[float, Field(ge=6, le=60)] = 15.0
 
+    def group(self, lane: str) -> str:
+        """Give the name of a lane's consumer group."""
+        return f"{self.group_prefix}-{lane}"
+
     def client(self) -> dict[str, str | int | float | bool]:
         """Give the settings that every librdkafka client of ours starts from."""
         settings: dict[str, str | int | float | bool] = {

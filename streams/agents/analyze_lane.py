@@ -12,8 +12,6 @@ from streams.agents.records import Record
 from streams.keyed import KeyedWork
 from streams.lane.app import LaneApp, LaneOptions, lane_app, lane_topic
 
-GROUP = "analyze"
-
 # Before partitions go, answers that are nearly there may come in; longer, and a rebalance would wait for a model.
 SETTLE_S = 2.0
 

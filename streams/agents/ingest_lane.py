@@ -17,8 +17,6 @@ from streams.lane.app import LaneApp, LaneOptions, lane_app, lane_topic
 
 T = TypeVar("T")
 
-GROUP = "ingest"
-
 # How often the database is asked to make partitions ahead and to drop old ones (the start does it, too).
 UPKEEP_S = 3600.0
 

@@ -4,7 +4,8 @@ import ipaddress
 import logging
 
 from connectors.http.serve import serve
-from streams import app, reachable
+from streams import reachable
+from streams.app.gateway import build
 from streams.cli.output import ReadyFile, log_to_stderr, mark_ready, say
 from streams.settings import load
 
@@ -20,7 +21,7 @@ def command(ready_file: ReadyFile = None) -> None:
     reachable.check(settings)
     if not _loopback(settings.http.host):
         log.warning("the gateway asks nobody for a key: whoever reaches %s may write and read", settings.http.host)
-    gateway, producer = app.gateway(settings)
+    gateway, producer = build(settings)
 
     def ready(url: str) -> None:
         say(f"the gateway answers at {url}")

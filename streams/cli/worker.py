@@ -1,6 +1,7 @@
 """`tidegate worker`: reads topics, stores, watches, and asks."""
 
 import contextlib
+import importlib
 import subprocess
 import sys
 import time
@@ -9,10 +10,9 @@ from typing import Annotated
 
 import typer
 
-from streams import app, reachable
-from streams import worker as workers
+from streams import reachable
 from streams.cli.output import ReadyFile, StoppedError, log_to_stderr, mark_ready, stop_signals
-from streams.settings import load
+from streams.settings import LaneName, load
 
 EXAMPLES = "Examples: [bold]tidegate worker --lane ingest[/] · [bold]tidegate worker --lane all[/]"
 
@@ -20,33 +20,33 @@ POLL_S = 0.2
 GRACE_S = 30.0
 
 
-class LaneName(StrEnum):
+class Lanes(StrEnum):
     """Which part of the flow a worker runs."""
 
-    INGEST = "ingest"
-    ANALYZE = "analyze"
+    INGEST = LaneName.INGEST
+    ANALYZE = LaneName.ANALYZE
     ALL = "all"
 
 
 def command(
-    lane: Annotated[
-        LaneName, typer.Option(help="The fast lane, the slow lane, or both as two processes.")
-    ] = LaneName.ALL,
+    lane: Annotated[Lanes, typer.Option(help="The fast lane, the slow lane, or both as two processes.")] = Lanes.ALL,
     ready_file: ReadyFile = None,
 ) -> None:
     """Run a worker until it is told to stop: of the fast lane (ingest), the slow lane (analyze), or both."""
     settings = load()
     log_to_stderr(settings.log_level)
     reachable.check(settings)
-    if lane is LaneName.ALL:
+    if lane is Lanes.ALL:
         raise typer.Exit(_both())
-    build = app.ingest_lane if lane is LaneName.INGEST else app.analyze_lane
-    raise typer.Exit(workers.run(build(settings), settings.log_level, lambda: mark_ready(ready_file)))
+    # Each lane has heavy libraries that the other does not need.
+    composition = importlib.import_module(f"streams.app.{lane}")
+    workers = importlib.import_module("streams.worker")
+    raise typer.Exit(workers.run(composition.build(settings), settings.log_level, lambda: mark_ready(ready_file)))
 
 
 def _both() -> int:
     """Run each lane as a process of its own: neither waits for the other. When one ends, so does the other."""
-    lanes = (LaneName.INGEST, LaneName.ANALYZE)
+    lanes = tuple(LaneName)
     command_line = [sys.executable, "-m", "streams.cli.main", "worker", "--lane"]
     processes = [subprocess.Popen([*command_line, lane]) for lane in lanes]  # noqa: S603  # this program itself
     with contextlib.suppress(StoppedError), stop_signals():

@@ -1,0 +1,29 @@
+"""The slow lane, put together."""
+
+from connectors.clock import SystemClock
+from connectors.kafka.producer import Producer
+from connectors.llm.client import Model
+from connectors.timescale.store import Store
+from streams.agents.analyze import Analyst, Outside
+from streams.agents.analyze_lane import AnalyzeLane
+from streams.app.lane import Lane
+from streams.lane.app import LaneOptions
+from streams.settings import LaneName, Settings
+
+# Without a model an answer costs a few milliseconds.
+RULES_IN_FLIGHT = 4
+WAITING_REQUESTS = 1000
+REQUESTS_A_BATCH = 100
+
+
+def build(settings: Settings) -> Lane:
+    """Put the lane together; nothing is connected yet."""
+    producer = Producer(settings.kafka)
+    store = Store(settings.database)
+    endpoints = settings.llm.endpoints
+    model = Model(endpoints[0], settings.llm.timeout_s) if endpoints else None
+    analyst = Analyst(Outside(store, producer, SystemClock(), model), region=settings.region)
+    in_flight = endpoints[0].max_concurrent if endpoints else RULES_IN_FLIGHT
+    lane = AnalyzeLane(analyst.handle, in_flight=in_flight, waiting=WAITING_REQUESTS)
+    options = LaneOptions(settings.kafka.group(LaneName.ANALYZE), REQUESTS_A_BATCH, without_position="earliest")
+    return Lane(lane.app(settings.kafka, options), producer, store)

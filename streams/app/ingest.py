@@ -1,0 +1,37 @@
+"""The fast lane, put together."""
+
+import os
+import socket
+
+from connectors.clock import SystemClock
+from connectors.kafka.admin import Admin
+from connectors.kafka.producer import Producer
+from connectors.timescale.store import Store
+from streams.agents.ingest import Ingest, Outside
+from streams.agents.ingest_lane import IngestLane
+from streams.agents.pacing import SnapshotPacing
+from streams.app.lane import Lane
+from streams.lane.app import LaneOptions
+from streams.settings import LaneName, Settings
+
+
+def build(settings: Settings) -> Lane:
+    """Put the lane together; nothing is connected yet."""
+    clock = SystemClock()
+    producer = Producer(settings.kafka)
+    store = Store(settings.database)
+    steps = Ingest(
+        Outside(store, producer, Admin(settings.kafka), clock),
+        region=settings.region,
+        owner=f"{socket.gethostname()}:{os.getpid()}",
+        detection=settings.ingest.detection,
+    )
+    pacing = SnapshotPacing(
+        min_s=settings.ingest.snapshot_min_s,
+        max_s=settings.ingest.snapshot_max_s,
+        share=settings.ingest.snapshot_share,
+    )
+    lane = IngestLane(steps, pacing, batch_records=settings.ingest.batch_records, clock=clock)
+    group = settings.kafka.group(LaneName.INGEST)
+    options = LaneOptions(group, settings.ingest.batch_records, without_position="none")
+    return Lane(lane.app(settings.kafka, options), producer, store)
