@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
-from connectors.embedded import ports, stack
+from connectors.embedded import mqtt, ports, stack
 from connectors.embedded.server import Leashed, Server, leashed
 from connectors.errors import ConnectorError, PortTakenError
 from connectors.kafka.admin import Admin
@@ -143,6 +143,7 @@ class Pipeline:
             "TIDEGATE_DATABASE__URL": settings.database.url.get_secret_value(),
             "TIDEGATE_REDIS__URL": settings.redis.url.get_secret_value(),
             "TIDEGATE_MQTT__URL": settings.mqtt.url,
+            "TIDEGATE_MQTT__VERSION": settings.mqtt.version,
             "TIDEGATE_HTTP__PORT": str(settings.http.port),
             "TIDEGATE_DATA_DIR": str(settings.data_dir.resolve()),
         }
@@ -203,10 +204,15 @@ def _with_addresses(settings: Settings, servers: stack.Stack) -> Settings:
             "kafka": settings.kafka.model_copy(update={"bootstrap_servers": servers.kafka.address}),
             "database": settings.database.model_copy(update={"url": SecretStr(servers.database.address)}),
             "redis": settings.redis.model_copy(update={"url": SecretStr(servers.redis.address)}),
-            "mqtt": settings.mqtt.model_copy(update={"url": servers.mqtt.address}),
+            "mqtt": settings.mqtt.model_copy(update={"url": servers.mqtt.address, **_spoken_by(servers.mqtt)}),
             "http": settings.http.model_copy(update={"port": settings.http.port or ports.free()}),
         }
     )
+
+
+def _spoken_by(broker: Server) -> dict[str, str]:
+    """Spare every client the two seconds in which amqtt does not answer to MQTT 5."""
+    return {"version": "3.1.1"} if broker.kind == mqtt.AMQTT else {}
 
 
 def _shown(server: Server) -> str:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -65,6 +66,15 @@ class Broker:
     @property
     def address(self) -> str:
         return f"mqtt://127.0.0.1:{self.port}"
+
+    @property
+    def version(self) -> Literal["auto", "3.1.1"]:
+        """What it speaks, where finding out takes two seconds: test_client has a test of that."""
+        return "3.1.1" if self.kind == "amqtt" else "auto"
+
+    def settings(self, address: str = "") -> MqttSettings:
+        """Give settings for it, or for something at `address` that leads to it."""
+        return MqttSettings(url=address or self.address, version=self.version)
 
     def start(self) -> None:
         with self._log.open("ab") as log:
@@ -312,13 +322,16 @@ class Running:
 
 
 @pytest.fixture
-def start(until: Callable[..., None]) -> Iterator[Callable[..., Running]]:
+def start(until: Callable[..., None], request: pytest.FixtureRequest) -> Iterator[Callable[..., Running]]:
     """Start bridges, wait for their subscription, stop them at the end."""
     started: list[Running] = []
+    broker = request.getfixturevalue("broker") if "broker" in request.fixturenames else None
 
     def begin(address: str, producer: Kafka, *, wait: bool = True, **settings: object) -> Running:
         options = {name: settings.pop(name) for name in ("drain_s", "region") if name in settings}
         options.setdefault("drain_s", 2.0)
+        if broker is not None:
+            settings.setdefault("version", broker.version)
         chosen = MqttSettings.model_validate({"url": address, **settings})
         running = Running(Bridge(chosen, producer, **options))  # type: ignore[arg-type]  # the tests give the right kinds
         started.append(running)

@@ -85,7 +85,7 @@ def test_a_killed_bridge_loses_nothing(
     taken = tmp_path / "taken"
     with taken.open("wb") as out, subprocess.Popen([sys.executable, "-c", program], stdout=out) as process:  # noqa: S603  # our own
         # Its session must exist before anything is published, or the broker has nobody to keep it for.
-        with Publisher(MqttSettings(url=broker.address)) as publisher:
+        with Publisher(broker.settings()) as publisher:
             end = time.monotonic() + 20
             while not taken.read_bytes() and time.monotonic() < end:
                 publisher.publish("devices/d0/readings", b'{"n": -1}')
@@ -168,7 +168,7 @@ def test_poison_is_kept_and_then_acknowledged(
 ) -> None:
     kafka.holding = True
     running = start(wire.address, kafka, region="eu")
-    with Publisher(MqttSettings(url=broker.address)) as publisher:
+    with Publisher(broker.settings()) as publisher:
         for payload in (b'{"a": NaN}', b'{"n": 1}', b"\xff\x00", b'{"a": NaN}'):
             publisher.publish("devices/d0/readings", payload)
         publisher.flush()
@@ -245,7 +245,7 @@ def test_a_broker_that_restarts_loses_nothing(
 ) -> None:
     broker = start_mosquitto()
     running = start(broker.address, kafka)
-    with Publisher(MqttSettings(url=broker.address)) as publisher:
+    with Publisher(broker.settings()) as publisher:
         for number in range(300):
             publisher.publish("devices/d0/readings", json.dumps({"n": number}).encode())
             if number == 150:

@@ -20,7 +20,7 @@ def numbers(kafka: Kafka) -> list[int]:
 
 def test_each_acknowledgement_is_told_once(broker: Broker) -> None:
     told = []
-    with Publisher(MqttSettings(url=broker.address), on_acknowledged=lambda: told.append(1)) as publisher:
+    with Publisher(broker.settings(), on_acknowledged=lambda: told.append(1)) as publisher:
         for number in range(250):
             publisher.publish("devices/d0/readings", b'{"n": %d}' % number)
         publisher.flush()
@@ -40,7 +40,7 @@ def test_a_cut_connection_loses_nothing_and_keeps_the_order(
     broker: Broker, wire: Wire, kafka: Kafka, start: Start, until: Until
 ) -> None:
     start(broker.address, kafka)
-    with Publisher(MqttSettings(url=wire.address), in_flight=50) as publisher:
+    with Publisher(broker.settings(wire.address), in_flight=50) as publisher:
         for number in range(1000):
             publisher.publish("devices/d0/readings", json.dumps({"n": number}).encode())
             if number % 300 == 299:
@@ -59,7 +59,7 @@ def publish_and_flush(publisher: Publisher) -> None:
 
 def test_a_broker_that_went_away_is_named(start_mosquitto: StartMosquitto) -> None:
     broker = start_mosquitto()
-    with Publisher(MqttSettings(url=broker.address), stall_s=0.5) as publisher:
+    with Publisher(broker.settings(), stall_s=0.5) as publisher:
         publisher.publish("devices/d0/readings", b'{"n": 1}')
         publisher.flush()
         broker.stop()
@@ -90,13 +90,13 @@ def test_slow_progress_is_progress(wire: Wire) -> None:
 
 def test_what_nobody_hears_is_counted(start_mosquitto: StartMosquitto, kafka: Kafka, start: Start) -> None:
     broker = start_mosquitto()
-    unheard = Publisher(MqttSettings(url=broker.address))
+    unheard = Publisher(broker.settings())
     with unheard:
         unheard.publish("devices/d0/readings", b'{"n": 1}')
         unheard.flush()
     assert unheard.unheard == 1
     start(broker.address, kafka)
-    heard = Publisher(MqttSettings(url=broker.address))
+    heard = Publisher(broker.settings())
     with heard:
         heard.publish("devices/d0/readings", b'{"n": 1}')
         heard.flush()
