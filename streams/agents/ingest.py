@@ -22,7 +22,7 @@ import numpy as np
 from connectors.clock import Clock
 from connectors.kafka.admin import Admin
 from connectors.kafka.producer import Outgoing, Producer
-from connectors.timescale.ledger import Counts, PartitionKey
+from connectors.timescale.ledger import PartitionKey
 from connectors.timescale.store import Store
 from connectors.timescale.writer import Conflict, PartitionRows
 from schemas.codec import encode
@@ -81,7 +81,6 @@ class Ingest:
         self._partitions: dict[TopicPartition, Partition] = {}
         self._limit = PoisonLimit()
         self._sightings = Sightings()
-        self.counts = Counts()
 
     # -- ownership -----------------------------------------------------------------------------------------------------
 
@@ -181,7 +180,7 @@ class Ingest:
         ]
         if not parts:
             return
-        self.counts += self._outside.store.write(parts, self._confirm_conflicts)
+        self._outside.store.write(parts, self._confirm_conflicts)
         for part in checked:
             part.partition.next_offset = max(part.partition.next_offset, part.batch.end)
 
