@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from connectors.http.instants import from_text, to_text
 from connectors.http.parts import Device, Parts
 from connectors.http.problems import Problem
 from schemas.fields import NAME_LENGTH, is_name
+from schemas.instants import from_text, to_text
 
 MAX_DEVICES = 1_000
 MAX_READINGS = 10_000

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from connectors.http.devices import checked_name
-from connectors.http.instants import from_micros, to_micros
 from connectors.http.parts import Parts
 from connectors.http.problems import Problem
+from schemas.instants import from_micros, to_micros
 from schemas.models import Insight
 
 MAX_INSIGHTS = 500

@@ -16,8 +16,8 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from connectors.errors import ConnectorError
-from connectors.http.instants import to_text
 from connectors.http.parts import Device, Parts
+from schemas.instants import to_text
 from schemas.models import Insight
 
 log = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from connectors.http.instants import instant
 from schemas import codec
 from schemas.errors import PoisonError
+from schemas.instants import instant
 from schemas.models import MAX_AHEAD, Reading
 
 MAX_ITEMS: Final = 5_000

@@ -14,12 +14,13 @@ refused, for a reading cannot hold them and nothing is left out in silence.
 
 import re
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from connectors.mqtt.values import EPOCH, number, shown, since_epoch
+from connectors.mqtt.values import number, shown, since_epoch
 from schemas.errors import PoisonError
+from schemas.instants import to_micros
 
 # Section 4.4: a version above this one may mean things that are not understood here.
 VERSION: Final = 10
@@ -79,7 +80,7 @@ def resolve(records: list[dict[str, Any]], device: str, arrived: datetime) -> li
         PoisonError: reason `senml`, `device`, `value`, `time` or `size`.
 
     """
-    now = (arrived - EPOCH) // timedelta(microseconds=1)
+    now = to_micros(arrived)
     base_name, base_unit, base_time, base_value = "", "", 0.0, None
     instants: dict[int, Instant] = {}
     groups = 0

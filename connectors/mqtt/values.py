@@ -1,16 +1,12 @@
 """Numbers and times as JSON payloads write them, read strictly; and a safe way to show what was refused. Pure."""
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
+from schemas import instants
 from schemas.errors import PoisonError
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-# Where a number of seconds since 1970 ends and one of milliseconds begins (the year 5138), and so on.
-_MILLISECONDS_FROM: Final = 1e11
-_MICROSECONDS_FROM: Final = 1e14
 _SHOWN: Final = 80
 
 
@@ -45,26 +41,19 @@ def since_epoch(micros: int) -> datetime:
 
     """
     try:
-        return EPOCH + timedelta(microseconds=micros)
+        return instants.from_micros(micros)
     except OverflowError:
         raise PoisonError("time", f"{shown(micros)} microseconds from 1970 is no date") from None
 
 
 def instant(seen: object) -> datetime:
-    """Read a `ts`: ISO 8601 text (UTC where it names no offset), or a number whose size tells its unit.
+    """Read a `ts` (`schemas.instants.instant`).
 
     Raises:
         PoisonError: reason `time`.
 
     """
-    if isinstance(seen, str):
-        try:
-            moment = datetime.fromisoformat(seen)
-            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        except (ValueError, OverflowError):
-            raise PoisonError("time", f"{shown(seen)} is not ISO 8601") from None
-    if type(seen) is int or (type(seen) is float and math.isfinite(seen)):
-        size = abs(seen)
-        scale = 1 if size >= _MICROSECONDS_FROM else 1000 if size >= _MILLISECONDS_FROM else 1_000_000
-        return since_epoch(round(seen * scale))
-    raise PoisonError("time", f"{shown(seen)} is neither a text nor a finite number")
+    try:
+        return instants.instant(seen)
+    except ValueError as error:
+        raise PoisonError("time", f"{shown(seen)}: {error}") from None

@@ -12,7 +12,7 @@ Steps, for one or several partitions in one transaction:
 
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +25,12 @@ from connectors.timescale import ledger
 from connectors.timescale.ledger import Counts, PartitionKey, Row
 from connectors.timescale.queries import query
 from connectors.timescale.settings import ConflictPolicy
+from schemas.instants import from_micros
 
 _COPY = "copy {} (ts, device_id, metric, value, accepted) from stdin (format binary)"
 _COPY_READINGS = _COPY.format("readings")
 _COPY_STAGED = _COPY.format("staged")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US = 24 * 60 * 60 * 1_000_000
 
 # The winner is found by comparing (accepted, value): the order of arrival, replay and region do not matter.
@@ -149,11 +149,7 @@ def _spans(ts: pa.Array) -> list[tuple[datetime, datetime]]:
     """
     ordered = np.unique(ts.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy())
     cuts = np.flatnonzero(np.diff(ordered) > _DAY_US) + 1
-    return [(_instant(span[0]), _instant(span[-1])) for span in np.split(ordered, cuts)]
-
-
-def _instant(microseconds: np.int64) -> datetime:
-    return _EPOCH + timedelta(microseconds=int(microseconds))
+    return [(from_micros(int(span[0])), from_micros(int(span[-1]))) for span in np.split(ordered, cuts)]
 
 
 def _conflict(row: Row) -> Conflict:

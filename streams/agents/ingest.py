@@ -26,6 +26,7 @@ from connectors.timescale.ledger import PartitionKey
 from connectors.timescale.store import Store
 from connectors.timescale.writer import Conflict, PartitionRows
 from schemas.codec import encode
+from schemas.instants import from_micros
 from schemas.topics import ANALYSIS_REQUESTS
 from streams.agents import letters
 from streams.agents.partitions import Partition
@@ -200,7 +201,7 @@ class Ingest:
             region=self._region,
             topic=part.batch.topic,
             partition=part.batch.partition,
-            accepted=letters.moment(int(part.batch.accepted[position])),
+            accepted=from_micros(int(part.batch.accepted[position])),
         )
         return Outgoing(ANALYSIS_REQUESTS.name, alarm.device_id.encode(), encode(request))
 

@@ -1,23 +1,16 @@
 """What goes to `dead-letters`, and how: with its original bytes, where it stood, and why."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 
 from connectors.clock import Clock
 from connectors.kafka.producer import Outgoing
 from connectors.timescale.writer import Conflict
 from schemas.codec import encode
 from schemas.fields import deterministic_id
+from schemas.instants import from_micros
 from schemas.models import DeadLetter, Reading
 from schemas.topics import DEAD_LETTERS, READINGS
 from streams.columns.batch import Poison, RawBatch
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def moment(microseconds: int) -> datetime:
-    """Turn microseconds since the epoch into an instant."""
-    return EPOCH + timedelta(microseconds=microseconds)
 
 
 def of_poison(batch: RawBatch, poison: Sequence[Poison], *, stage: str, region: str, clock: Clock) -> list[Outgoing]:
@@ -35,7 +28,7 @@ def of_poison(batch: RawBatch, poison: Sequence[Poison], *, stage: str, region: 
             topic=batch.topic,
             partition=batch.partition,
             offset=offset,
-            accepted=moment(int(batch.accepted[found.position])),
+            accepted=from_micros(int(batch.accepted[found.position])),
             key=key,
             value=batch.values[found.position],
             created=clock.now(),

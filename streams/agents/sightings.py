@@ -3,7 +3,7 @@
 import numpy as np
 
 from connectors.timescale.devices import DeviceSeen
-from streams.agents.letters import moment
+from schemas.instants import from_micros
 from streams.columns.batch import RawBatch, Records
 
 # How old `devices.last_seen` may be while a device goes on sending, in microseconds.
@@ -39,8 +39,8 @@ class Sightings:
             seen.append(
                 DeviceSeen(
                     device_id,
-                    first_seen=moment(int(accepted[front])),
-                    last_seen=moment(when),
+                    first_seen=from_micros(int(accepted[front])),
+                    last_seen=from_micros(when),
                     units=dict(records.columns.column("units")[last].as_py()),
                     tags=dict(records.columns.column("tags")[last].as_py()),
                 )

@@ -1,7 +1,6 @@
 """Rows in the order of the log to alarms: a function of the log, however it is cut into batches."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.fields import Direction, Severity
+from schemas.instants import from_micros
 from schemas.models import Sample
 from streams.detect.deviation import THRESHOLD, update
 from streams.detect.state import RECENT, Indices, SeriesTable
@@ -19,8 +19,6 @@ DETECTOR = "deviation/1"
 # How far from the level, in spreads, the value is that raises an alarm of this severity.
 WARNING_SPREADS = 6.0
 CRITICAL_SPREADS = 12.0
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ class Detector:
             baseline=found.baseline,
             spread=found.spread,
             samples=tuple(
-                Sample(ts=_moment(int(row["recent_ts"][place])), value=float(row["recent_value"][place]))
+                Sample(ts=from_micros(int(row["recent_ts"][place])), value=float(row["recent_value"][place]))
                 for place in places
             ),
             first_offset=int(row["recent_offset"][places[0]]),
@@ -140,7 +138,3 @@ def _severity(distance: float, spread: float) -> Severity:
 def _score(z: float) -> float:
     """Map 0 to 0, the threshold to a half, and ever larger deviations towards 1."""
     return z / (z + THRESHOLD)
-
-
-def _moment(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)

@@ -8,8 +8,9 @@ import pytest
 
 from connectors.timescale.writer import Conflict
 from schemas.codec import decode, encode
+from schemas.instants import from_micros
 from schemas.models import DeadLetter, Reading
-from streams.agents.letters import moment, of_conflicts, of_poison
+from streams.agents.letters import of_conflicts, of_poison
 from streams.columns.batch import Poison, RawBatch
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -50,7 +51,7 @@ def test_poison_keeps_its_bytes_and_its_place() -> None:
     assert (first.topic, first.partition, first.offset) == ("readings", 3, 42)
     assert (first.key, first.value) == (b"\xff", b"\x00junk")
     assert (first.stage, first.reason, first.detail) == ("ingest", "framing", "the first byte")
-    assert (first.accepted, first.created, first.region) == (moment(2_000_000), NOW, "eu")
+    assert (first.accepted, first.created, first.region) == (from_micros(2_000_000), NOW, "eu")
     assert (second.offset, second.key, second.value, second.reason) == (50, None, None, "empty")
 
 
@@ -108,4 +109,4 @@ def test_the_same_loser_has_the_same_id_whatever_it_lost_against() -> None:
     "microseconds", [-62_135_596_800_000_000, -1, 0, 1_772_366_400_123_456, 253_402_300_799_999_999]
 )
 def test_moments_are_exact(microseconds: int) -> None:
-    assert (moment(microseconds) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) == microseconds
+    assert (from_micros(microseconds) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) == microseconds

@@ -1,10 +1,10 @@
-"""Times as clients write them, in bodies and in queries: the same rules as in MQTT payloads. Pure."""
+"""Instants as devices and clients write them, and as the log and Avro count them: microseconds since 1970."""
 
 import math
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Where a number of seconds since 1970 ends and one of milliseconds begins (the year 5138), and so on.
 _MILLISECONDS_FROM: Final = 1e11
 _MICROSECONDS_FROM: Final = 1e14
@@ -23,7 +23,7 @@ def instant(seen: object) -> datetime:
         size = abs(seen)
         scale = 1 if size >= _MICROSECONDS_FROM else 1000 if size >= _MILLISECONDS_FROM else 1_000_000
         try:
-            return _EPOCH + timedelta(microseconds=round(seen * scale))
+            return EPOCH + timedelta(microseconds=round(seen * scale))
         except OverflowError:
             raise ValueError("the calendar does not reach so far from 1970") from None
     raise ValueError("a time is ISO 8601 text or a finite number since 1970")
@@ -50,7 +50,7 @@ def to_text(moment: datetime) -> str:
 
 def to_micros(moment: datetime) -> int:
     """Count the microseconds since 1970, exactly."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    return (moment - EPOCH) // timedelta(microseconds=1)
 
 
 def from_micros(micros: int) -> datetime:
@@ -60,4 +60,4 @@ def from_micros(micros: int) -> datetime:
         OverflowError: the calendar does not reach so far.
 
     """
-    return _EPOCH + timedelta(microseconds=micros)
+    return EPOCH + timedelta(microseconds=micros)

@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from connectors.http import instants
 from connectors.mqtt import values
+from schemas import instants
 from schemas.errors import PoisonError
 
 SEEN: list[object] = [
@@ -33,17 +33,30 @@ SEEN: list[object] = [
 ]
 
 
-def _or_refused(read: object, seen: object) -> datetime | None:
-    try:
-        found: datetime = read(seen)  # type: ignore[operator]  # either of two functions
-    except (PoisonError, ValueError):
-        return None
-    return found
-
-
 @pytest.mark.parametrize("seen", SEEN, ids=repr)
-def test_times_mean_the_same_over_http_and_over_mqtt(seen: object) -> None:
-    assert _or_refused(instants.instant, seen) == _or_refused(values.instant, seen)
+def test_what_is_no_time_is_refused_in_the_way_of_who_asks(seen: object) -> None:
+    try:
+        found = instants.instant(seen)
+    except ValueError:
+        with pytest.raises(PoisonError, match="time"):
+            values.instant(seen)
+    else:
+        assert values.instant(seen) == found
+        assert found.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("seen", "meant"),
+    [
+        (1_772_366_400, "2026-03-01T12:00:00"),
+        (1_772_366_400_123, "2026-03-01T12:00:00.123"),
+        (1_772_366_400_123_456, "2026-03-01T12:00:00.123456"),
+        ("2026-03-01T12:00:00+02:00", "2026-03-01T10:00:00"),
+        ("2026-03-01", "2026-03-01T00:00:00"),
+    ],
+)
+def test_a_number_tells_its_unit_by_its_size(seen: object, meant: str) -> None:
+    assert instants.instant(seen) == datetime.fromisoformat(f"{meant}+00:00")
 
 
 def test_a_naive_time_is_utc() -> None:
