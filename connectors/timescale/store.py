@@ -59,6 +59,10 @@ class Store:
         self._patience_s = patience_s
         self._connection: Connection[Row] | None = None
 
+    def open(self) -> None:
+        """Connect now: a database that is away shows at the start, not with the first step."""
+        self._do(lambda c: c.execute("select 1"))
+
     def claim(self, key: PartitionKey, *, owner: str, log_start: int, log_end: int) -> Marks:
         """Take a partition over (`ledger.claim`)."""
         return self._do(lambda c: ledger.claim(c, key, owner=owner, log_start=log_start, log_end=log_end))

@@ -72,6 +72,10 @@ class Analyst:
         # The store is for one thread.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="analyze")
 
+    async def start(self) -> None:
+        """Be ready to work."""
+        await self._run(self._outside.store.open)
+
     async def handle(self, record: Record) -> None:
         """Take one record of `analysis-requests` through all steps."""
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from faust.types import TP
 
@@ -16,13 +16,24 @@ from streams.lane.app import LaneApp, LaneOptions, lane_app, lane_topic
 SETTLE_S = 2.0
 
 
+class Worker(Protocol):
+    """Who does the work (`streams.agents.analyze.Analyst`)."""
+
+    async def start(self) -> None:
+        """Be ready to work."""
+
+    async def handle(self, record: Record) -> None:
+        """Take one record through all steps."""
+
+
 class AnalyzeLane:
     """Keeps the positions of the partitions (`streams.lane.consumer.Keeper`) and works on their requests."""
 
-    def __init__(self, handle: Callable[[Record], Awaitable[None]], *, in_flight: int, waiting: int) -> None:
+    def __init__(self, analyst: Worker, *, in_flight: int, waiting: int) -> None:
         """Nothing runs yet: `app` makes the Faust app that drives this."""
+        self._analyst = analyst
         self._work: KeyedWork[TP, Record] = KeyedWork(
-            self._guard(handle), self._release, in_flight=in_flight, waiting=waiting
+            self._guard(analyst.handle), self._release, in_flight=in_flight, waiting=waiting
         )
         self._app: LaneApp | None = None
         self.broken = False
@@ -50,6 +61,7 @@ class AnalyzeLane:
     async def take_over(self, _partitions: frozenset[TP], _generation: int) -> Mapping[TP, int]:
         """Start from the committed offsets, with nothing in hand."""
         await self._work.drop()
+        await self._analyst.start()
         return {}
 
     async def leave(self) -> None:

@@ -24,6 +24,6 @@ def build(settings: Settings) -> Lane:
     model = Model(endpoints[0], settings.llm.timeout_s) if endpoints else None
     analyst = Analyst(Outside(store, producer, SystemClock(), model), region=settings.region)
     in_flight = endpoints[0].max_concurrent if endpoints else RULES_IN_FLIGHT
-    lane = AnalyzeLane(analyst.handle, in_flight=in_flight, waiting=WAITING_REQUESTS)
+    lane = AnalyzeLane(analyst, in_flight=in_flight, waiting=WAITING_REQUESTS)
     options = LaneOptions(settings.kafka.group(LaneName.ANALYZE), REQUESTS_A_BATCH, without_position="earliest")
     return Lane(lane.app(settings.kafka, options), producer, store)

@@ -1,0 +1,107 @@
+"""The analyze lane around the work: ready before it reads, nothing passed over, no failure goes by unseen."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from faust.types import TP
+
+from streams.agents.analyze_lane import AnalyzeLane
+from streams.agents.records import Record
+
+PARTITION = TP("analysis-requests", 0)
+
+
+class Analyst:
+    """Does what it is told: finishes, waits or fails."""
+
+    def __init__(self) -> None:
+        self.started = 0
+        self.handled: list[int] = []
+        self.hold = asyncio.Event()
+        self.hold.set()
+        self.error: Exception | None = None
+
+    async def start(self) -> None:
+        self.started += 1
+
+    async def handle(self, record: Record) -> None:
+        if self.error is not None:
+            raise self.error
+        await self.hold.wait()
+        self.handled.append(record.offset)
+
+
+class App:
+    """Notes what a Faust app would be told."""
+
+    def __init__(self) -> None:
+        self.released: list[tuple[TP, int]] = []
+        self.crashed: list[BaseException] = []
+
+    def release(self, tp: TP, offset: int) -> None:
+        self.released.append((tp, offset))
+
+    async def crash(self, error: BaseException) -> None:
+        self.crashed.append(error)
+
+
+@pytest.fixture
+def analyst() -> Analyst:
+    return Analyst()
+
+
+@pytest.fixture
+def app() -> App:
+    return App()
+
+
+@pytest.fixture
+def lane(analyst: Analyst, app: App) -> AnalyzeLane:
+    made = AnalyzeLane(analyst, in_flight=2, waiting=10)
+    made._app = cast("Any", app)  # noqa: SLF001  # instead of a Faust app
+    return made
+
+
+async def submit(lane: AnalyzeLane, offset: int) -> None:
+    record = cast("Record", SimpleNamespace(offset=offset))
+    await lane._work.submit(PARTITION, offset, b"d", record)  # noqa: SLF001  # what the Faust agent does
+
+
+async def test_it_is_ready_before_it_reads_from_the_committed_offsets(lane: AnalyzeLane, analyst: Analyst) -> None:
+    assert await lane.take_over(frozenset({PARTITION}), 1) == {}
+    assert analyst.started == 1
+
+
+async def test_what_is_finished_is_released(lane: AnalyzeLane, app: App, analyst: Analyst) -> None:
+    await submit(lane, 4)
+    await submit(lane, 7)
+    await lane.leave()
+    assert analyst.handled == [4, 7]
+    assert app.released[-1] == (PARTITION, 8)
+
+
+async def test_what_is_not_finished_when_partitions_go_is_not_passed_over(
+    lane: AnalyzeLane, app: App, analyst: Analyst, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.agents.analyze_lane.SETTLE_S", 0.01)
+    await submit(lane, 4)
+    await lane._work.settle(10)  # noqa: SLF001  # until the first is done
+    analyst.hold.clear()
+    await submit(lane, 5)
+    await lane.leave()
+    await lane.take_over(frozenset(), 2)
+    analyst.hold.set()
+    await asyncio.sleep(0)
+    assert app.released == [(PARTITION, 5)]
+    assert analyst.handled == [4]
+
+
+async def test_a_failure_that_nobody_foresaw_ends_the_worker(lane: AnalyzeLane, app: App, analyst: Analyst) -> None:
+    analyst.error = ZeroDivisionError("?")
+    await submit(lane, 4)
+    await lane._work.settle(10)  # noqa: SLF001  # until it has failed
+    assert lane.broken
+    assert app.crashed == [analyst.error]
+    assert app.released == []
