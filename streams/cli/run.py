@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -60,11 +60,11 @@ class Input:
 
     what: str
     devices: list[str]
-    readings: Callable[[], Iterable[Reading]]
+    readings: Iterable[Reading]
     count: int | None  # None: until it is stopped
 
 
-def command(  # a command has as many options as it has
+def command(
     *,
     csv: Annotated[Path | None, typer.Option(help="A CSV file; its name is the device.")] = None,
     devices: Annotated[int, typer.Option(min=1, help="How many simulated devices, without --csv.")] = 10,
@@ -90,12 +90,12 @@ def command(  # a command has as many options as it has
 def _from_csv(path: Path) -> Input:
     table = CsvFile.open(path)
     metrics = names(table, METRIC if len(table.columns) == 1 else None)
-    return Input(path.name, [path.stem], lambda: table.readings(path.stem, metrics), table.rows)
+    return Input(path.name, [path.stem], table.readings(path.stem, metrics), table.rows)
 
 
 def _simulated(devices: int, *, once: bool) -> Input:
     fleet = Fleet(devices)
-    readings = lambda: stream(fleet, history=HISTORY, live_s=0 if once else None)  # noqa: E731  # named by its field
+    readings = stream(fleet, history=HISTORY, live_s=0 if once else None)
     return Input(f"{devices} simulated devices", fleet.names(), readings, devices * HISTORY if once else None)
 
 
@@ -117,7 +117,7 @@ def _feed(pipeline: Pipeline, observer: Observer, source: Input, *, once: bool, 
             bar(source.what, source.count, hidden=as_json) as advance,
             sender(pipeline.settings, Via.MQTT, "", advance) as way_in,
         ):
-            for reading in _watched(source.readings(), pipeline):
+            for reading in _watched(source.readings, pipeline):
                 way_in.send(reading)
                 sent += 1
             way_in.flush()

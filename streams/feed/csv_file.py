@@ -65,7 +65,8 @@ class CsvFile:
         """Give a reading for each row; `metrics` names the columns, in their order. Naive times are UTC.
 
         Raises:
-            FeedError: a row has no usable time or number; it is named by its line.
+            FeedError: a name cannot be one; and, while reading, a row has no usable time or number: it is named by its
+                line.
 
         """
         for name in (device_id, *metrics):
@@ -73,6 +74,9 @@ class CsvFile:
                 raise FeedError(
                     f"{name!r} cannot name a device or a metric: 1 to 128 characters, no control characters, /, + or #."
                 )
+        return self._rows(device_id, metrics)
+
+    def _rows(self, device_id: str, metrics: Sequence[str]) -> Iterator[Reading]:
         with self.path.open(encoding="utf-8", newline="") as file:
             lines = csv.DictReader(file)
             for row in lines:
