@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
@@ -17,8 +16,10 @@ from connectors.embedded import mqtt, ports, stack
 from connectors.embedded.server import Leashed, Server, leashed
 from connectors.errors import ConnectorError, PortTakenError
 from connectors.kafka.admin import Admin
+from connectors.redis.client import address as redis_address
 from connectors.timescale import policies
 from connectors.timescale.connection import DatabaseKind, connect, kind_of
+from connectors.timescale.connection import address as database_address
 from connectors.timescale.migrate import migrate
 from schemas.topics import TOPICS
 from streams import reachable
@@ -78,9 +79,9 @@ class Pipeline:
         own = self._servers
         return {
             "kafka": own.kafka.address,
-            "database": _shown(own.database),
-            "redis": _shown(own.redis),
-            "mqtt": _shown(own.mqtt),
+            "database": shown_database(own.database),
+            "redis": shown_redis(own.redis),
+            "mqtt": own.mqtt.address,  # its settings refuse a password in the address
             "http": self.url,
             "broker_kind": own.kafka.kind,
             "database_kind": str(self._database_kind),
@@ -215,13 +216,14 @@ def _spoken_by(broker: Server) -> dict[str, str]:
     return {"version": "3.1.1"} if broker.kind == mqtt.AMQTT else {}
 
 
-def _shown(server: Server) -> str:
-    """Give a server's address; without its password where it is not a server of ours."""
-    parts = urlsplit(server.address)
-    if server.held or parts.password is None:
-        return server.address
-    location = f"{parts.username or ''}:***@{parts.hostname}" + (f":{parts.port}" if parts.port else "")
-    return urlunsplit(parts._replace(netloc=location))
+def shown_database(server: Server) -> str:
+    """Give a database's address: whole where the server is ours, else without user and password."""
+    return server.address if server.held else f"postgresql://{database_address(server.address)}"
+
+
+def shown_redis(server: Server) -> str:
+    """Give the address of a Redis: whole where the server is ours, else without user and password."""
+    return server.address if server.held else redis_address(server.address)
 
 
 def _last_line(log: Path) -> str:

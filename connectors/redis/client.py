@@ -8,6 +8,8 @@ from connectors.errors import UnreachableError
 from connectors.redis.settings import RedisSettings
 
 SETTING = "TIDEGATE_REDIS__URL"
+DEFAULT_PORT = 6379
+UNREADABLE = "an address that cannot be read"
 
 
 def connect(settings: RedisSettings) -> redis.Redis:
@@ -24,7 +26,17 @@ def connect(settings: RedisSettings) -> redis.Redis:
         )
         client.ping()
     except (redis.RedisError, ValueError) as error:
-        parts = urlsplit(url)
-        address = f"{parts.hostname}:{parts.port or 6379}"
-        raise UnreachableError("Redis", address, SETTING, type(error).__name__) from None
+        raise UnreachableError("Redis", address(url), SETTING, type(error).__name__) from None
     return client
+
+
+def address(url: str) -> str:
+    """Say where a URL leads, without its user, password and options."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or DEFAULT_PORT
+    except ValueError:  # what stands for the port is no number
+        return UNREADABLE
+    if parts.scheme == "unix":
+        return f"unix://{parts.path}"
+    return UNREADABLE if parts.hostname is None else f"{parts.scheme}://{parts.hostname}:{port}{parts.path or '/0'}"
