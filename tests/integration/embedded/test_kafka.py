@@ -150,16 +150,18 @@ def test_an_idle_consumer_of_the_wheel_does_not_spin(wheel: Server) -> None:
     consumer = Consumer({"bootstrap.servers": wheel.address, "group.id": "g"})
     consumer.subscribe(["t"])
     consumer.consume(1, timeout=1)
-    family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    # This process and the broker: what else the suite has running is none of this test's business.
+    brokers = [child for child in psutil.Process().children(recursive=True) if child.cwd() == str(wheel.data_dir)]
+    assert brokers
 
     def busy_s() -> float:
-        return sum(sum(one.cpu_times()[:2]) for one in family)
+        return sum(sum(one.cpu_times()[:2]) for one in (psutil.Process(), *brokers))
 
     before = busy_s()
     consumer.consume(1, timeout=2)
     spent = busy_s() - before
     consumer.close()
-    assert spent < 0.5  # without pacing: about 2 s, client and broker together
+    assert spent < 1.0  # of processor time, not of the clock; without pacing: about 2 s, client and broker together
 
 
 @pytest.mark.kafka

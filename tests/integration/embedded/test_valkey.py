@@ -1,7 +1,5 @@
 """The ways to Valkey or Redis."""
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,12 +21,12 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def test_what_was_written_outlives_a_kill_of_the_server(tmp_path: Path, server: Server) -> None:
     with redis.Redis.from_url(server.address) as client:
         client.set("kept", "1")
-        pid = int(client.info("server")["process_id"])
+        process = psutil.Process(int(client.info("server")["process_id"]))
         assert client.config_get("bind") == {b"bind": b"127.0.0.1"} or client.config_get("bind") == {
             "bind": "127.0.0.1"
         }
-    os.kill(pid, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=5)
+    process.kill()
+    process.wait(5)
     server.stop()
     assert not server.alive
     again = valkey._from_wheel(tmp_path, lambda _: None)  # noqa: SLF001 - the same
