@@ -79,7 +79,7 @@ class Analyst:
     async def handle(self, record: Record) -> None:
         """Take one record of `analysis-requests` through all steps."""
         try:
-            request = decode(record.value or b"", AnalysisRequest)  # step 1
+            request = decode(record.value() or b"", AnalysisRequest)  # step 1
         except PoisonError as error:
             await self._refuse(record, error)
             return

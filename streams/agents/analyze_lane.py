@@ -50,8 +50,7 @@ class AnalyzeLane:
                 # Commits follow `release`; what is dropped from here on is delivered again to the next owner.
                 event.ack()
                 for record in event.value:
-                    tp = TP(record.topic, record.partition)
-                    if not await self._work.submit(tp, record.offset, record.key or b"", record):
+                    if not await self._work.submit(event.message.tp, record.offset(), record.key() or b"", record):
                         break
 
         return app

@@ -1,16 +1,20 @@
 """A batch of `readings`, all of its way: decoded, checked, stored exactly once, watched, and asked about if unusual.
 
-The steps of a batch, in the order that keeps every promise when the process dies between any two of them:
+The steps of a batch, in the order that keeps every promise when the process dies between any two of them. First, in
+memory alone (`prepare`):
 1. drop what was taken already (a batch may be delivered again);
-2. decode and check; what cannot be used is confirmed in `dead-letters`, unless the mark says that it was;
-3. store the rows of all partitions and move their marks, in one transaction (conflicts are confirmed in
+2. decode and check;
+3. let the detectors see the rows, in the order of the log.
+Then, with the world outside (`store`):
+4. what cannot be used is confirmed in `dead-letters`, unless the mark says that it was;
+5. store the rows of all partitions and move their marks, in one transaction (conflicts are confirmed in
    `dead-letters` inside it, before it commits);
-4. write down devices that are new;
-5. let the detectors see the rows, in the order of the log;
-6. confirm the requests for analysis in `analysis-requests`;
-7. only then move the position: a snapshot covers what is before it.
-A snapshot is written between batches; after a crash the log is read from there again, and marks and ids that are a
-function of the log see to it that nothing is stored or asked twice.
+6. write down devices that are new;
+7. confirm the requests for analysis in `analysis-requests`;
+8. only then move the position: a snapshot covers what is before it.
+The next batch may be prepared while one is stored; both happen in the order of the log. A snapshot is written when
+nothing is in between, so what the detectors have seen is what was stored; after a crash the log is read from there
+again, and marks and ids that are a function of the log see to it that nothing is stored or asked twice.
 """
 
 import logging
@@ -26,6 +30,7 @@ from connectors.timescale.ledger import PartitionKey
 from connectors.timescale.store import Store
 from connectors.timescale.writer import Conflict, PartitionRows
 from schemas.codec import encode
+from schemas.errors import TidegateError
 from schemas.instants import from_micros
 from schemas.topics import ANALYSIS_REQUESTS
 from streams.agents import letters
@@ -48,6 +53,10 @@ NO_DETECTOR = "none"
 TopicPartition = tuple[str, int]
 
 
+class OutOfOrderError(TidegateError):
+    """A batch failed, so those behind it must not be stored: the mark would pass over it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """What the ingest agent reaches of the outside world."""
@@ -59,18 +68,24 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
-    """A batch after step 2."""
+class Prepared:
+    """A batch of one partition after step 3."""
 
     batch: RawBatch
     partition: Partition
+    after: int  # the offset up to which the partition had been taken in hand before
     records: Records
     rows: Rows
     poison: Sequence[Poison]
+    alarms: Sequence[Alarm]
 
 
 class Ingest:
-    """Everything that the ingest agent does with batches; synchronous, for one thread."""
+    """Everything that the ingest agent does with batches; synchronous.
+
+    `prepare` and `store` may run on two threads at once, each called by one thread at a time; everything else is for
+    moments when neither runs.
+    """
 
     def __init__(self, outside: Outside, *, region: str, owner: str, detection: bool) -> None:
         """`owner` names this worker in the marks, for people who look there."""
@@ -110,36 +125,26 @@ class Ingest:
                 epoch=marks.epoch,
                 next_offset=marks.next_offset,
                 position=start,
+                taken=start,
                 detector=Detector(SeriesTable.restore(blocks)),
                 snapshot_offset=start,
             )
         return self.positions()
 
     def positions(self) -> Mapping[TopicPartition, int]:
-        """Give the next record to take of each partition that is ours."""
+        """Give the first record of each partition of ours that did not go through all steps."""
         return {name: partition.position for name, partition in self._partitions.items()}
 
     # -- batches -------------------------------------------------------------------------------------------------------
 
-    def process(self, batches: Sequence[RawBatch]) -> None:
-        """Take batches, at most one of each partition, through all steps.
+    def prepare(self, batches: Sequence[RawBatch]) -> list[Prepared]:
+        """Take batches, at most one of each partition, through the steps in memory.
 
         Raises:
-            FencedError: another worker owns one of the partitions; nothing of these batches was stored by this call.
-            DeliveryError: Kafka did not confirm a dead letter or a request.
             PoisonLimitError: most of what many devices send is poison.
 
         """
-        checked = [self._check(fresh, partition) for fresh, partition in self._fresh(batches)]
-        if not checked:
-            return
-        self._store(checked)
-        for part in checked:
-            self._outside.store.see_devices(self._sightings.of(part.records, part.batch))
-        requests = [request for part in checked if self._detection for request in self._detect(part)]
-        self._outside.producer.publish(requests)
-        for part in checked:
-            part.partition.position = part.batch.end
+        return [self._prepare(fresh, partition) for fresh, partition in self._fresh(batches)]
 
     def _fresh(self, batches: Sequence[RawBatch]) -> Iterable[tuple[RawBatch, Partition]]:
         """Step 1."""
@@ -147,26 +152,55 @@ class Ingest:
             partition = self._partitions.get((batch.topic, batch.partition))
             if partition is None:  # it went to another worker while the batch waited
                 continue
-            first = int(np.searchsorted(batch.offsets, partition.position))
+            first = int(np.searchsorted(batch.offsets, partition.taken))
             if first < len(batch):
                 yield batch.since(first), partition
 
-    def _check(self, batch: RawBatch, partition: Partition) -> _Checked:
-        """Step 2."""
+    def _prepare(self, batch: RawBatch, partition: Partition) -> Prepared:
+        """Take steps 2 and 3."""
         decoded, undecodable = decode(batch)
         records, invalid = validate(decoded, batch)
         poison = sorted(undecodable + invalid, key=lambda found: found.position)
         self._limit.check(batch, poison)
-        unconfirmed = [found for found in poison if batch.offsets[found.position] >= partition.next_offset]
+        rows = flatten(records, batch)
+        alarms = partition.detector.take(rows.columns, rows.offsets) if self._detection else []
+        after, partition.taken = partition.taken, batch.end
+        return Prepared(batch, partition, after, records, rows, poison, alarms)
+
+    def store(self, prepared: Sequence[Prepared]) -> None:
+        """Take prepared batches, at most one of each partition, through the steps outside.
+
+        Raises:
+            FencedError: another worker owns one of the partitions; nothing of these batches was stored by this call.
+            DeliveryError: Kafka did not confirm a dead letter or a request.
+            OutOfOrderError: what came before these batches was not stored.
+
+        """
+        if not prepared:
+            return
+        for part in prepared:
+            if part.after != part.partition.position:
+                raise OutOfOrderError(f"{part.batch.topic}[{part.batch.partition}] offset {part.after}")
+            self._confirm_poison(part)
+        self._write(prepared)
+        for part in prepared:
+            self._outside.store.see_devices(self._sightings.of(part.records, part.batch))  # step 6
+        self._outside.producer.publish([self._request(alarm, part) for part in prepared for alarm in part.alarms])
+        for part in prepared:
+            part.partition.position = part.batch.end
+
+    def _confirm_poison(self, part: Prepared) -> None:
+        """Step 4."""
+        batch = part.batch
+        unconfirmed = [found for found in part.poison if batch.offsets[found.position] >= part.partition.next_offset]
         if unconfirmed:
             log.warning("%d records of %s[%d] cannot be used", len(unconfirmed), batch.topic, batch.partition)
             self._outside.producer.publish(
                 letters.of_poison(batch, unconfirmed, stage="ingest", region=self._region, clock=self._outside.clock)
             )
-        return _Checked(batch, partition, records, flatten(records, batch), poison)
 
-    def _store(self, checked: Sequence[_Checked]) -> None:
-        """Step 3."""
+    def _write(self, prepared: Sequence[Prepared]) -> None:
+        """Step 5."""
         parts = [
             PartitionRows(
                 part.partition.key,
@@ -176,24 +210,19 @@ class Ingest:
                 offsets=part.rows.offsets,
                 poison=part.batch.offsets[np.array([found.position for found in part.poison], dtype=np.int64)],
             )
-            for part in checked
+            for part in prepared
             if part.batch.end > part.partition.next_offset
         ]
         if not parts:
             return
         self._outside.store.write(parts, self._confirm_conflicts)
-        for part in checked:
+        for part in prepared:
             part.partition.next_offset = max(part.partition.next_offset, part.batch.end)
 
     def _confirm_conflicts(self, conflicts: Sequence[Conflict]) -> None:
         self._outside.producer.publish(letters.of_conflicts(conflicts, region=self._region, clock=self._outside.clock))
 
-    def _detect(self, part: _Checked) -> Iterable[Outgoing]:
-        """Step 5."""
-        for alarm in part.partition.detector.take(part.rows.columns, part.rows.offsets):
-            yield self._request(alarm, part)
-
-    def _request(self, alarm: Alarm, part: _Checked) -> Outgoing:
+    def _request(self, alarm: Alarm, part: Prepared) -> Outgoing:
         position = int(np.searchsorted(part.batch.offsets, alarm.last_offset))
         request = request_for(
             alarm,
@@ -220,7 +249,7 @@ class Ingest:
         """Write what the detectors have seen since the last snapshot; give the offsets that are now covered."""
         covered = {}
         for name, partition in self._partitions.items():
-            if not partition.unsaved:
+            if not partition.unsaved or partition.taken != partition.position:  # the latter after a failure only
                 continue
             table = partition.detector.table
             self._outside.store.save_snapshot(

@@ -1,8 +1,12 @@
-"""The ingest agent in its lane: Faust delivers batches, one thread works on them, and snapshots come in between."""
+"""The ingest agent in its lane: while one batch is stored, the next is prepared; snapshots come in between.
+
+Two threads, each for one thing at a time. What has been prepared is handed to the storing thread by the preparing one,
+so that both work in the order of the log, and whatever goes through both threads finds nothing in between.
+"""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from faust.types import TP
@@ -19,6 +23,8 @@ T = TypeVar("T")
 
 # How often the database is asked to make partitions ahead and to drop old ones (the start does it, too).
 UPKEEP_S = 3600.0
+# How many events may wait to be joined into a batch.
+WAITING_BATCHES = 8
 
 
 class IngestLane:
@@ -30,10 +36,11 @@ class IngestLane:
         self._pacing = pacing
         self._batch_records = batch_records
         self._clock = clock
-        # Everything that touches detector state or the connection happens on this one thread, in turn.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ingest")
+        self._preparing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
+        self._storing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._stored: asyncio.Task[None] | None = None
         self._kept_up = clock.monotonic()
-        self._waiting: asyncio.Queue[Any] = asyncio.Queue(maxsize=1)
+        self._waiting: asyncio.Queue[Any] = asyncio.Queue(maxsize=WAITING_BATCHES)
         self._generation: int | None = None
         self._app: LaneApp | None = None
         self._worker: asyncio.Task[None] | None = None
@@ -59,9 +66,9 @@ class IngestLane:
     async def take_over(self, partitions: frozenset[TP], generation: int) -> Mapping[TP, int]:
         """Claim the partitions of a new generation; within one, go on where we are."""
         if generation != self._generation:
-            await self._run(lambda: self._ingest.take_over([(tp.topic, tp.partition) for tp in partitions]))
+            await self._between(lambda: self._ingest.take_over([(tp.topic, tp.partition) for tp in partitions]))
             self._generation = generation
-        positions = await self._run(self._ingest.positions)
+        positions = await self._between(self._ingest.positions)
         return {TP(topic, number): offset for (topic, number), offset in positions.items()}
 
     async def leave(self) -> None:
@@ -86,19 +93,39 @@ class IngestLane:
         while True:
             events = await self._gather()
             if events:
-                batches = [raw_batch(event.value) for event in events]
-                await self._run(lambda: self._ingest.process(merge(batches)))  # noqa: B023  # awaited right here
-                for event in events:
-                    event.ack()
+                await self._take(events)
             now = self._clock.monotonic()
             if self._pacing.due(now):
                 await self._snapshot()
             if now - self._kept_up >= UPKEEP_S:
                 self._kept_up = now
-                await self._run(self._ingest.upkeep)
+                await self._between(self._ingest.upkeep)
+
+    async def _take(self, events: Sequence[Any]) -> None:
+        """Prepare a batch while the one before it is stored, and let it be stored after that one."""
+
+        def prepare() -> "Future[None]":
+            batches = [raw_batch(event.value) for event in events]
+            prepared = self._ingest.prepare(merge(batches))
+            return self._storing.submit(self._ingest.store, prepared)
+
+        storing = await asyncio.get_running_loop().run_in_executor(self._preparing, prepare)
+        if self._stored is not None:
+            await self._stored  # no more than one waits behind the one that is being stored
+        self._stored = asyncio.get_running_loop().create_task(self._acknowledge(storing, events))
+        self._stored.add_done_callback(self._ended)
+
+    @staticmethod
+    async def _acknowledge(storing: "Future[None]", events: Sequence[Any]) -> None:
+        await asyncio.wrap_future(storing)
+        for event in events:
+            event.ack()
 
     async def _gather(self) -> list[Any]:
-        """Take what is there, up to a batch, without waiting for more: thin traffic pays no latency for batching."""
+        """Take what is there, up to a batch.
+
+        Thin traffic pays no latency for batching: nothing waits for more, except for its turn to be stored.
+        """
         try:
             pause = self._pacing.wait(self._clock.monotonic(), unsaved=self._ingest.unsaved)
             async with asyncio.timeout(UPKEEP_S if pause is None else pause):
@@ -106,19 +133,31 @@ class IngestLane:
         except TimeoutError:
             return []
         records = len(events[0].value)
-        while records < self._batch_records and not self._waiting.empty():
-            events.append(self._waiting.get_nowait())
-            records += len(events[-1].value)
-            await asyncio.sleep(0)  # let the agent put the next one
+        while records < self._batch_records and (event := await self._more()) is not None:
+            events.append(event)
+            records += len(event.value)
         return events
+
+    async def _more(self) -> Any:  # noqa: ANN401  # a Faust event, or None
+        """Give another event, if there is one before the batch in front has been stored."""
+        if self._waiting.empty() and self._stored is not None and not self._stored.done():
+            getting = asyncio.ensure_future(self._waiting.get())
+            await asyncio.wait({getting, self._stored}, return_when=asyncio.FIRST_COMPLETED)
+            if getting.done():
+                return getting.result()
+            getting.cancel()
+        return None if self._waiting.empty() else self._waiting.get_nowait()
 
     async def _snapshot(self) -> None:
         started = self._clock.monotonic()
-        covered = await self._run(self._ingest.snapshot)
+        covered = await self._between(self._ingest.snapshot)
         self._pacing.took(started, self._clock.monotonic())
         if self._app is not None:
             for (topic, number), offset in covered.items():
                 self._app.release(TP(topic, number), offset)
 
-    async def _run(self, step: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, step)
+    async def _between(self, step: Callable[[], T]) -> T:
+        """Run a step when whatever was prepared is stored, and before anything else is prepared."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._preparing, lambda: self._storing.submit(step).result()
+        )

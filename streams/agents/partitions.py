@@ -13,7 +13,8 @@ class Partition:
     key: PartitionKey
     epoch: int
     next_offset: int  # the mark in the database: rows of the records below it are stored
-    position: int  # the next record to take
+    position: int  # what is below it went through all steps
+    taken: int  # what is below it was taken in hand: the detectors have seen it
     detector: Detector = field(default_factory=Detector)
     snapshot_offset: int = 0
 

@@ -9,24 +9,35 @@ from streams.columns.batch import RawBatch
 
 
 class Record(Protocol):
-    """A record as Kafka's clients for Python give it."""
+    """A record as Kafka's client gives it."""
 
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int  # milliseconds since the epoch
-    key: bytes | None
-    value: bytes | None
+    def topic(self) -> str:
+        """Give the topic."""
+
+    def partition(self) -> int:
+        """Give the partition."""
+
+    def offset(self) -> int:
+        """Give the offset."""
+
+    def timestamp(self) -> tuple[int, int]:
+        """Give the kind of the timestamp, and the timestamp in milliseconds since the epoch."""
+
+    def key(self) -> bytes | None:
+        """Give the key."""
+
+    def value(self) -> bytes | None:
+        """Give the value."""
 
 
 def raw_batch(records: Sequence[Record]) -> RawBatch:
     """Turn records of one partition, in the order of their offsets, into a batch."""
     count = len(records)
     return RawBatch(
-        records[0].topic,
-        records[0].partition,
-        offsets=np.fromiter((record.offset for record in records), dtype=np.int64, count=count),
-        accepted=np.fromiter((record.timestamp for record in records), dtype=np.int64, count=count) * 1000,
-        keys=[record.key for record in records],
-        values=[record.value for record in records],
+        records[0].topic(),
+        records[0].partition(),
+        offsets=np.fromiter([record.offset() for record in records], dtype=np.int64, count=count),
+        accepted=np.fromiter([record.timestamp()[1] for record in records], dtype=np.int64, count=count) * 1000,
+        keys=[record.key() for record in records],
+        values=[record.value() for record in records],
     )

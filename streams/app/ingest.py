@@ -33,5 +33,5 @@ def build(settings: Settings) -> Lane:
     )
     lane = IngestLane(steps, pacing, batch_records=settings.ingest.batch_records, clock=clock)
     group = settings.kafka.group(LaneName.INGEST)
-    options = LaneOptions(group, settings.ingest.batch_records, without_position="none")
+    options = LaneOptions(group, settings.ingest.batch_records, without_position="error")
     return Lane(lane.app(settings.kafka, options), producer, store)

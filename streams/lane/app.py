@@ -1,8 +1,7 @@
 """A Faust app for one topic in batches, with the settings that make it keep its promises."""
 
 import asyncio
-import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +10,21 @@ from faust.types import TP
 
 from connectors.kafka.settings import KafkaSettings
 from streams.lane.consumer import Keeper, LaneConsumer, LaneTransport
-from streams.lane.scheduler import batches
 
 # How many batches may wait in front of the agent: more would only be memory.
 QUEUED_BATCHES = 8
+
+MAX_POLL_S = 300
+TAKE_OVER_S = 60.0
+FETCHED_AHEAD_KB = 32 * 1024
 
 
 class LaneApp(faust.App):  # type: ignore[misc]  # Faust has no types that mypy can follow
     """One consumer group that reads topics in batches."""
 
     keeper: Keeper
+    # librdkafka's settings of the lane's client.
+    client_settings: Mapping[str, Any]
     # Why it ended, if it failed: the first reason, before those that only follow from it.
     failure: BaseException | None = None
     # Called whenever partitions have been taken over and reading starts.
@@ -53,7 +57,7 @@ class LaneOptions:
 
     group: str
     batch_records: int
-    # What to do where neither the keeper nor the group has a position: "none" fails instead of guessing.
+    # What to do where neither the keeper nor the group has a position: "error" fails instead of guessing.
     without_position: str
 
 
@@ -61,18 +65,14 @@ def lane_app(kafka: KafkaSettings, options: LaneOptions, keeper: Keeper) -> Lane
     """Make the app of one lane; nothing is connected yet."""
     app = LaneApp(
         options.group,
+        # Only a name to Faust: the lane's client is connected as `client_settings` say.
         broker=[f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
-        broker_credentials=_credentials(kafka),
         broker_client_id="tidegate",
         broker_commit_interval=1.0,
         broker_max_poll_records=options.batch_records,
-        # A stuck database holds up processing, not the group: heartbeats go on, and what is fetched waits.
-        broker_max_poll_interval=900.0,
-        broker_request_timeout=60.0,
+        # How long Faust waits for partitions to be taken over (claims and snapshots are read from the database).
+        broker_request_timeout=TAKE_OVER_S,
         broker_session_timeout=kafka.session_timeout_s,
-        broker_heartbeat_interval=kafka.session_timeout_s / 5,
-        consumer_auto_offset_reset=options.without_position,
-        ConsumerScheduler=batches(options.batch_records),
         # False lost records on SIGTERM; True lets the batches in hand be finished.
         stream_wait_empty=True,
         stream_buffer_maxsize=QUEUED_BATCHES,
@@ -87,28 +87,31 @@ def lane_app(kafka: KafkaSettings, options: LaneOptions, keeper: Keeper) -> Lane
         worker_redirect_stdouts=False,
     )
     app.keeper = keeper
+    app.client_settings = {
+        **kafka.client(),
+        "group.id": options.group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": options.without_position,
+        "partition.assignment.strategy": "range",
+        "session.timeout.ms": int(kafka.session_timeout_s * 1000),
+        "heartbeat.interval.ms": int(kafka.session_timeout_s * 200),
+        # A stuck database holds up processing, not the group: the client goes on polling, with fetching paused. This
+        # ends the membership of a worker whose client thread itself is stuck.
+        "max.poll.interval.ms": MAX_POLL_S * 1000,
+        "allow.auto.create.topics": False,
+        # What may be fetched ahead: enough to keep the lane busy, little enough to be forgotten about.
+        "queued.min.messages": 20 * options.batch_records,
+        "queued.max.messages.kbytes": FETCHED_AHEAD_KB,
+        "fetch.wait.max.ms": 100,
+        # After the queue was full, look again soon: by default the fetcher sleeps for a second.
+        "fetch.queue.backoff.ms": 10,
+        "topic.metadata.refresh.interval.ms": 30_000,
+        "log_level": 3,
+    }
     return app
 
 
 def lane_topic(app: LaneApp, name: str) -> Any:
     """Subscribe to a topic of which the agent gets lists of raw records."""
     return app.topic(name, key_serializer="raw", value_serializer="raw", maxsize=QUEUED_BATCHES)
-
-
-def _credentials(kafka: KafkaSettings) -> "faust.auth.Credentials | None":
-    context = _ssl_context(kafka) if kafka.security_protocol in {"SSL", "SASL_SSL"} else None
-    if kafka.security_protocol.startswith("SASL"):
-        return faust.SASLCredentials(
-            username=kafka.sasl_username,
-            password=kafka.sasl_password.get_secret_value(),
-            ssl_context=context,
-            mechanism=kafka.sasl_mechanism or "PLAIN",
-        )
-    return None if context is None else faust.SSLCredentials(context)
-
-
-def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=kafka.ssl_ca_location or None)
-    if kafka.ssl_certificate_location:
-        context.load_cert_chain(kafka.ssl_certificate_location, kafka.ssl_key_location or None)
-    return context

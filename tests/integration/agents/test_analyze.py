@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -21,6 +20,7 @@ from schemas.fields import Direction, Severity, Source, deterministic_id
 from schemas.models import AnalysisRequest, DeadLetter, Insight, Sample
 from schemas.topics import DEAD_LETTERS, INSIGHTS
 from streams.agents.analyze import Analyst, AskModel, Outside
+from tests.fakes.records import FakeRecord
 from tests.fakes.stand_in import StandIn
 
 pytestmark = pytest.mark.database
@@ -69,10 +69,8 @@ def request(**change: object) -> AnalysisRequest:
     return AnalysisRequest.model_validate({**fields, **change})
 
 
-def record(value: bytes, key: bytes = b"pump-1") -> SimpleNamespace:
-    return SimpleNamespace(
-        topic="analysis-requests", partition=0, offset=7, timestamp=1_767_225_600_000, key=key, value=value
-    )
+def record(value: bytes, key: bytes = b"pump-1") -> FakeRecord:
+    return FakeRecord(7, 1_767_225_600_000, key, value, of_topic="analysis-requests", of_partition=0)
 
 
 def analyst(database: DatabaseSettings, producer: Producer, model: AskModel | None = None) -> tuple[Analyst, Store]:

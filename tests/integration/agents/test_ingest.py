@@ -183,7 +183,7 @@ def live(log: Log, store: Store, mortal: Mortal, seed: int) -> None:
     ingest = agent(log, store, mortal)
     sizes = random.Random(seed)  # noqa: S311  # batch sizes, not a secret
     for number, batches in enumerate(cut(log, ingest.take_over(log.names()), sizes)):
-        ingest.process(merge(batches))
+        ingest.store(ingest.prepare(merge(batches)))
         if number % 2:
             ingest.snapshot()
     ingest.snapshot()
@@ -246,11 +246,11 @@ def test_a_worker_that_was_replaced_writes_nothing(database: DatabaseSettings) -
     log, old, new = a_log(f"log{uuid.uuid4().hex[:8]}"), Store(database), Store(database)
     zombie = agent(log, old, Mortal())
     zombie.take_over(log.names())
-    zombie.process([log.partitions[0].since(300)])
+    zombie.store(zombie.prepare([log.partitions[0].since(300)]))
     before = outcome(database, log)
     agent(log, new, Mortal()).take_over(log.names())
     with pytest.raises(FencedError):
-        zombie.process([log.partitions[1]])
+        zombie.store(zombie.prepare([log.partitions[1]]))
     with pytest.raises(FencedError):
         zombie.snapshot()
     assert outcome(database, log) == before
@@ -295,7 +295,7 @@ def test_most_of_many_devices_being_wrong_stops_the_worker_before_it_passes_them
     ingest = agent(log, store, Mortal())
     ingest.take_over(log.names())
     with pytest.raises(PoisonLimitError):
-        ingest.process(log.partitions)
+        ingest.store(ingest.prepare(log.partitions))
     assert log.produced == []
     assert outcome(database, log)["marks"] == [(0, 0, 0, 0, 0, 0, 0)]
     store.close()
@@ -306,6 +306,6 @@ def test_one_noisy_device_stops_nobody(database: DatabaseSettings) -> None:
     log, store = Log([raw(name, 0, [(b"noisy", b"rubbish")] * 500)], name), Store(database)
     ingest = agent(log, store, Mortal())
     ingest.take_over(log.names())
-    ingest.process(log.partitions)
+    ingest.store(ingest.prepare(log.partitions))
     assert len(log.ids(DEAD_LETTERS.name)) == 500
     store.close()

@@ -1,7 +1,6 @@
 """The analyze lane around the work: ready before it reads, nothing passed over, no failure goes by unseen."""
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -9,6 +8,7 @@ from faust.types import TP
 
 from streams.agents.analyze_lane import AnalyzeLane
 from streams.agents.records import Record
+from tests.fakes.records import FakeRecord
 
 PARTITION = TP("analysis-requests", 0)
 
@@ -30,7 +30,7 @@ class Analyst:
         if self.error is not None:
             raise self.error
         await self.hold.wait()
-        self.handled.append(record.offset)
+        self.handled.append(record.offset())
 
 
 class App:
@@ -65,7 +65,7 @@ def lane(analyst: Analyst, app: App) -> AnalyzeLane:
 
 
 async def submit(lane: AnalyzeLane, offset: int) -> None:
-    record = cast("Record", SimpleNamespace(offset=offset))
+    record = FakeRecord(offset)
     await lane._work.submit(PARTITION, offset, b"d", record)  # noqa: SLF001  # what the Faust agent does
 
 

@@ -9,6 +9,7 @@ import pytest
 from streams.agents.ingest import Ingest
 from streams.agents.ingest_lane import UPKEEP_S, IngestLane
 from streams.agents.pacing import SnapshotPacing
+from tests.fakes.records import FakeRecord
 
 
 class Steps:
@@ -20,8 +21,13 @@ class Steps:
         self.done: list[str] = []
         self._error = error
 
-    def process(self, batches: list[Any]) -> None:
-        self.done.append(f"process {sum(len(batch) for batch in batches)}")
+    def prepare(self, batches: list[Any]) -> int:
+        count = sum(len(batch) for batch in batches)
+        self.done.append(f"prepare {count}")
+        return count
+
+    def store(self, prepared: int) -> None:
+        self.done.append(f"store {prepared}")
         self.unsaved = True
         if self._error is not None:
             raise self._error
@@ -49,10 +55,7 @@ class Event:
     """A batch as Faust hands it out."""
 
     def __init__(self, offsets: list[int]) -> None:
-        self.value = [
-            SimpleNamespace(topic="t", partition=0, offset=offset, timestamp=0, key=b"d", value=b"v")
-            for offset in offsets
-        ]
+        self.value = [FakeRecord(offset) for offset in offsets]
         self.acked = asyncio.Event()
 
     def ack(self) -> None:
@@ -84,11 +87,11 @@ async def test_snapshots_come_in_their_time_and_upkeep_every_hour() -> None:
     hands.at = 2.0
     await take(lane, Event([3]))
     await take(lane, Event([4]))
-    assert steps.done == ["process 2", "process 1", "snapshot", "process 1"]
+    assert steps.done == ["prepare 2", "store 2", "prepare 1", "store 1", "snapshot", "prepare 1", "store 1"]
     hands.at += UPKEEP_S
     await take(lane, Event([5]))
     await take(lane, Event([6]))
-    assert steps.done[4:7] == ["process 1", "snapshot", "upkeep"]
+    assert steps.done[7:11] == ["prepare 1", "store 1", "snapshot", "upkeep"]
     assert steps.done.count("upkeep") == 1
     await end(lane)
 

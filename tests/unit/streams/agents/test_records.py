@@ -1,7 +1,5 @@
 """From Kafka's records to columns, and batches of a partition into one."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 
@@ -10,20 +8,13 @@ from streams.agents.ingest import merge
 from streams.agents.partitions import Partition
 from streams.agents.records import raw_batch
 from streams.columns.batch import RawBatch
-
-
-@dataclass
-class Record:
-    offset: int
-    timestamp: int
-    key: bytes | None = b"k"
-    value: bytes | None = b"v"
-    topic: str = "readings"
-    partition: int = 3
+from tests.fakes.records import FakeRecord
 
 
 def test_records_become_columns() -> None:
-    batch = raw_batch([Record(7, 1_772_366_400_001, b"a", None), Record(9, -1, None, b"x"), Record(2**40, 5)])
+    batch = raw_batch(
+        [FakeRecord(7, 1_772_366_400_001, b"a", None), FakeRecord(9, -1, None, b"x"), FakeRecord(2**40, 5)]
+    )
 
     assert (batch.topic, batch.partition, len(batch), batch.end) == ("readings", 3, 3, 2**40 + 1)
     assert batch.offsets.tolist() == [7, 9, 2**40]
@@ -35,7 +26,7 @@ def test_records_become_columns() -> None:
 
 def batch(partition: int, first: int, count: int, topic: str = "readings") -> RawBatch:
     return raw_batch(
-        [Record(first + at, at, b"%d" % at, b"%d" % (first + at), topic, partition) for at in range(count)]
+        [FakeRecord(first + at, at, b"%d" % at, b"%d" % (first + at), topic, partition) for at in range(count)]
     )
 
 
@@ -54,8 +45,8 @@ def test_batches_of_a_partition_become_one_in_their_order() -> None:
     assert content(merged[0]) == content(
         raw_batch(
             [
-                *[Record(5 + at, at, b"%d" % at, b"%d" % (5 + at), "readings", 0) for at in range(2)],
-                *[Record(7 + at, at, b"%d" % at, b"%d" % (7 + at), "readings", 0) for at in range(3)],
+                *[FakeRecord(5 + at, at, b"%d" % at, b"%d" % (5 + at), "readings", 0) for at in range(2)],
+                *[FakeRecord(7 + at, at, b"%d" % at, b"%d" % (7 + at), "readings", 0) for at in range(3)],
             ]
         )
     )
@@ -83,6 +74,6 @@ def test_the_rest_of_a_batch(first: int) -> None:
 @pytest.mark.parametrize(("position", "snapshot", "unsaved"), [(5, 5, False), (6, 5, True), (5, 0, True)])
 def test_what_a_snapshot_does_not_cover(position: int, snapshot: int, unsaved: bool) -> None:  # noqa: FBT001  # a parameter
     key = PartitionKey("c", "readings", "", 0)
-    partition = Partition(key, epoch=1, next_offset=0, position=position, snapshot_offset=snapshot)
+    partition = Partition(key, epoch=1, next_offset=0, position=position, taken=position, snapshot_offset=snapshot)
 
     assert partition.unsaved is unsaved
