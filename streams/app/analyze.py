@@ -4,6 +4,7 @@ from connectors.clock import SystemClock
 from connectors.kafka.producer import Producer
 from connectors.llm.client import Model
 from connectors.timescale.store import Store
+from schemas.topics import ANALYSIS_REQUESTS
 from streams.agents.analyze import Analyst, Outside
 from streams.agents.analyze_lane import AnalyzeLane
 from streams.app.lane import Lane
@@ -25,5 +26,6 @@ def build(settings: Settings) -> Lane:
     analyst = Analyst(Outside(store, producer, SystemClock(), model), region=settings.region)
     in_flight = endpoints[0].max_concurrent if endpoints else RULES_IN_FLIGHT
     lane = AnalyzeLane(analyst, in_flight=in_flight, waiting=WAITING_REQUESTS)
-    options = LaneOptions(settings.kafka.group(LaneName.ANALYZE), REQUESTS_A_BATCH, without_position="earliest")
+    group = settings.kafka.group(LaneName.ANALYZE)
+    options = LaneOptions(group, ANALYSIS_REQUESTS.name, REQUESTS_A_BATCH, without_position="earliest")
     return Lane(lane.app(settings.kafka, options), producer, store)

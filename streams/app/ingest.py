@@ -7,6 +7,7 @@ from connectors.clock import SystemClock
 from connectors.kafka.admin import Admin
 from connectors.kafka.producer import Producer
 from connectors.timescale.store import Store
+from schemas.topics import READINGS
 from streams.agents.ingest import Ingest, Outside
 from streams.agents.ingest_lane import IngestLane
 from streams.agents.pacing import SnapshotPacing
@@ -33,5 +34,5 @@ def build(settings: Settings) -> Lane:
     )
     lane = IngestLane(steps, pacing, batch_records=settings.ingest.batch_records, clock=clock)
     group = settings.kafka.group(LaneName.INGEST)
-    options = LaneOptions(group, settings.ingest.batch_records, without_position="error")
+    options = LaneOptions(group, READINGS.name, settings.ingest.batch_records, without_position="error")
     return Lane(lane.app(settings.kafka, options), producer, store)

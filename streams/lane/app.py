@@ -8,8 +8,11 @@ from typing import Any
 import faust
 from faust.types import TP
 
+from connectors.clock import SystemClock
+from connectors.kafka.admin import Admin
 from connectors.kafka.settings import KafkaSettings
 from streams.lane.consumer import Keeper, LaneConsumer, LaneTransport
+from streams.lane.watch import Watch
 
 # How many batches may wait in front of the agent: more would only be memory.
 QUEUED_BATCHES = 8
@@ -27,6 +30,7 @@ class LaneApp(faust.App):  # type: ignore[misc]  # Faust has no types that mypy 
     client_settings: Mapping[str, Any]
     # Why it ended, if it failed: the first reason, before those that only follow from it.
     failure: BaseException | None = None
+    watch: Watch
     # Called whenever partitions have been taken over and reading starts.
     on_reading: Callable[[], None] = staticmethod(lambda: None)
 
@@ -46,6 +50,17 @@ class LaneApp(faust.App):  # type: ignore[misc]  # Faust has no types that mypy 
     def _create_directories(self) -> None:
         """Make none: the lane has no tables, so Faust keeps nothing on disk."""
 
+    async def on_started(self) -> None:
+        """Begin to look after the lane."""
+        await super().on_started()
+        self.add_future(self._watch())
+
+    async def _watch(self) -> None:
+        try:
+            await self.watch.run(self.consumer.client)
+        except Exception as error:  # noqa: BLE001  # whatever it is, nobody looks after the lane any more
+            await self.crash(error)
+
     def release(self, tp: TP, offset: int) -> None:
         """Let the group's committed offset of a partition move up to `offset`."""
         self.consumer.release(tp, offset)
@@ -56,6 +71,7 @@ class LaneOptions:
     """What differs between one lane and another."""
 
     group: str
+    topic: str
     batch_records: int
     # What to do where neither the keeper nor the group has a position: "error" fails instead of guessing.
     without_position: str
@@ -87,6 +103,7 @@ def lane_app(kafka: KafkaSettings, options: LaneOptions, keeper: Keeper) -> Lane
         worker_redirect_stdouts=False,
     )
     app.keeper = keeper
+    app.watch = Watch(Admin(kafka), options.topic, SystemClock())
     app.client_settings = {
         **kafka.client(),
         "group.id": options.group,

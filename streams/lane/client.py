@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from confluent_kafka import OFFSET_END, OFFSET_STORED, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_STORED, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.errors import ConnectorError
 
@@ -51,6 +51,7 @@ _PASSING = frozenset(
         KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001  # the member has left and joins again with the next poll
     }
 )
+_NO_SUCH_OFFSET = frozenset({KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})  # noqa: SLF001  # the same
 
 
 class ReadError(ConnectorError):
@@ -98,6 +99,12 @@ class Client:
         self.assignment: frozenset[Partition] = frozenset()
         self.generation = 0
         self.paused = False
+        self.positions: dict[Partition, int] = {}  # the next record to deliver, once it is known
+
+    @property
+    def busy(self) -> bool:
+        """Say whether nobody asks for records at the moment."""
+        return self._wanted is None
 
     def start(self, topics: Sequence[str]) -> None:
         """Join the group; to be called on the event loop."""
@@ -121,12 +128,8 @@ class Client:
         def seek(consumer: Consumer) -> None:
             if generation != self.generation:  # they have changed hands again: the next owner says where to start
                 return
-            # Assigning anew drops what was fetched from elsewhere; `seek` refuses while a fetcher is being started.
-            consumer.assign(
-                [TopicPartition(*name, positions.get(name, OFFSET_STORED)) for name in sorted(self.assignment)]
-            )
-            consumer.resume([TopicPartition(*name) for name in self.assignment])
-            self.paused = False
+            self.positions = dict(positions)
+            self._read_on(consumer)
 
         await self._step(seek)
 
@@ -184,17 +187,14 @@ class Client:
                 log.info("what was fetched is not taken: fetching is paused")
                 consumer.pause([TopicPartition(*name) for name in self.assignment])
                 self.paused = True
-            late = consumer.poll(0)  # answers for the group; a paused partition gives nothing
-            if late is not None:
-                self._check(late)
+            consumer.poll(0)  # answers for the group; what was fetched before the pause is read again after it
 
     def _take(self, consumer: Consumer) -> None:
         """Somebody wants records: give what is there, without waiting for more."""
         self._serve(consumer)
         if self.paused:
             log.info("fetching goes on")
-            consumer.resume([TopicPartition(*name) for name in self.assignment])
-            self.paused = False
+            self._read_on(consumer)
         first = consumer.poll(POLL_S)
         if first is None:
             return
@@ -211,10 +211,26 @@ class Client:
             else:
                 records[partition] = [message]
         # A rebalance in the middle: what was read before it belongs to whoever has the partitions now.
-        if records and generation == self.generation and self._wanted is not None:
-            wanted, self._wanted = self._wanted, None
-            if not wanted.cancelled():
-                wanted.set_result(Fetched(generation, records))
+        if not records or generation != self.generation:
+            return
+        wanted, self._wanted = self._wanted, None
+        if wanted is None or not wanted.set_running_or_notify_cancel():
+            self._read_on(consumer)  # nobody waits for them any more; whoever asks next gets them
+            return
+        read = {name: int(delivered[-1].offset() or 0) + 1 for name, delivered in records.items()}
+        self.positions = {**self.positions, **read}  # another dictionary: others look at it meanwhile
+        wanted.set_result(Fetched(generation, records))
+
+    def _read_on(self, consumer: Consumer) -> None:
+        """Read every partition from after the last record that was delivered; what was fetched is forgotten.
+
+        By assigning anew: `seek` refuses while a fetcher is being started, and `resume` leaves a partition standing
+        still of which nothing was read before the pause (librdkafka 2.16).
+        """
+        names = sorted(self.assignment)
+        consumer.resume([TopicPartition(*name) for name in names if self.paused])
+        consumer.assign([TopicPartition(*name, self.positions.get(name, OFFSET_STORED)) for name in names])
+        self.paused = False
 
     def _serve(self, consumer: Consumer) -> None:
         while True:
@@ -232,14 +248,17 @@ class Client:
                 log.warning("Kafka: %s", error.str())
             return
         where = f"{message.topic()}[{message.partition()}] " if message.topic() else ""
+        if error.code() in _NO_SUCH_OFFSET:
+            raise ReadError(
+                f"{where}cannot be read on: what comes next is not in the log. It expired before it was read, or the "
+                f"topic was made anew. ({error.str()})"
+            )
         raise ReadError(f"{where}cannot be read on: {error.str()}")
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._owner.rebalancing()
         self.generation += 1
-        # Nothing is read until the keeper has said where to start; any position serves that needs no committed offset.
-        consumer.assign([TopicPartition(tp.topic, tp.partition, OFFSET_END) for tp in partitions])
-        consumer.pause(partitions)
+        consumer.assign([])  # nothing is read until the owner has said where to start
         self.assignment = frozenset((tp.topic, tp.partition) for tp in partitions)
         self._tell(consumer, self._owner.assigned(self.assignment, self.generation))
 
@@ -248,7 +267,7 @@ class Client:
         gone = frozenset((tp.topic, tp.partition) for tp in partitions)
         self._tell(consumer, self._owner.revoked(gone))
         self.generation += 1
-        self.assignment = frozenset()
+        self.assignment, self.positions = frozenset(), {}
         consumer.unassign()
 
     def _tell(self, consumer: Consumer, told: Coroutine[Any, Any, None]) -> None:
