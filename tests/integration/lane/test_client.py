@@ -120,7 +120,7 @@ async def test_records_that_nobody_takes_pause_the_fetching_and_keep_the_members
     kafka: KafkaSettings, topic: str
 ) -> None:
     owner = Owner()
-    async with member(kafka, topic, owner) as client:
+    async with member(kafka, topic, owner, **{"max.poll.interval.ms": 6000}) as client:
         produce(kafka, topic, range(5))
         assert await take(client, 5) == list(range(5))
         assert not client.paused
@@ -128,7 +128,8 @@ async def test_records_that_nobody_takes_pause_the_fetching_and_keep_the_members
         async with asyncio.timeout(10):
             while not client.paused:  # noqa: ASYNC110  # it is set on another thread
                 await asyncio.sleep(0.05)
-        await asyncio.sleep(7.0)  # longer than the session: it would be gone if it were not looked after
+        # Longer than the session and than work may take: a member that is not looked after would be gone.
+        await asyncio.sleep(8.0)
         assert await take(client, 5) == list(range(5, 10))
         assert not client.paused
         assert owner.told.count("revoked") == 0

@@ -1,6 +1,7 @@
 """The ingest lane between batches: snapshots when they are due, upkeep every hour, a failure that nobody waits for."""
 
 import asyncio
+import threading
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,6 +12,8 @@ from streams.agents.ingest_lane import UPKEEP_S, IngestLane
 from streams.agents.pacing import SnapshotPacing
 from tests.fakes.records import FakeRecord
 
+FULL = 100
+
 
 class Steps:
     """Ingest steps that only note what was asked of them."""
@@ -19,14 +22,22 @@ class Steps:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.done: list[str] = []
+        self.may_store = threading.Event()
+        self.may_store.set()
+        self.storing = threading.Event()
+        self.prepared_full = threading.Event()  # a batch as large as they get
         self._error = error
 
     def prepare(self, batches: list[Any]) -> int:
         count = sum(len(batch) for batch in batches)
         self.done.append(f"prepare {count}")
+        if count >= FULL:
+            self.prepared_full.set()
         return count
 
     def store(self, prepared: int) -> None:
+        self.storing.set()
+        self.may_store.wait(10)
         self.done.append(f"store {prepared}")
         self.unsaved = True
         if self._error is not None:
@@ -64,7 +75,7 @@ class Event:
 
 def a_lane(steps: Steps, hands: Hands) -> IngestLane:
     pacing = SnapshotPacing(min_s=1.0, max_s=30.0, share=0.05)
-    return IngestLane(cast("Ingest", steps), pacing, batch_records=100, clock=cast("Any", hands))
+    return IngestLane(cast("Ingest", steps), pacing, batch_records=FULL, clock=cast("Any", hands))
 
 
 async def take(lane: IngestLane, event: Event) -> None:
@@ -93,6 +104,41 @@ async def test_snapshots_come_in_their_time_and_upkeep_every_hour() -> None:
     await take(lane, Event([6]))
     assert steps.done[7:11] == ["prepare 1", "store 1", "snapshot", "upkeep"]
     assert steps.done.count("upkeep") == 1
+    await end(lane)
+
+
+async def test_a_batch_is_acknowledged_when_it_is_stored_and_the_next_is_prepared_meanwhile() -> None:
+    steps = Steps()
+    steps.may_store.clear()
+    lane = a_lane(steps, Hands())
+    lane._start_work()  # noqa: SLF001  # what the Faust agent does
+    first, second = Event([1, 2]), Event([3] * 100)
+    await lane._waiting.put(first)  # noqa: SLF001  # the same
+    await asyncio.to_thread(steps.storing.wait, 10)
+    await lane._waiting.put(second)  # noqa: SLF001  # the same
+    await asyncio.wait_for(asyncio.to_thread(steps.prepared_full.wait, 10), 10)
+    assert steps.done == ["prepare 2", "prepare 100"]
+    assert not first.acked.is_set()
+    steps.may_store.set()
+    await asyncio.wait_for(second.acked.wait(), 10)
+    assert first.acked.is_set()
+    assert steps.done == ["prepare 2", "prepare 100", "store 2", "store 100"]
+    await end(lane)
+
+
+async def test_what_goes_between_finds_everything_stored() -> None:
+    steps = Steps()
+    steps.may_store.clear()
+    lane = a_lane(steps, Hands())
+    lane._start_work()  # noqa: SLF001  # what the Faust agent does
+    event = Event([1] * 100)
+    await lane._waiting.put(event)  # noqa: SLF001  # the same
+    await asyncio.to_thread(steps.prepared_full.wait, 10)
+    leaving = asyncio.ensure_future(lane.leave())
+    await asyncio.sleep(0)
+    steps.may_store.set()
+    await asyncio.wait_for(leaving, 10)
+    assert steps.done == ["prepare 100", "store 100", "snapshot"]
     await end(lane)
 
 
