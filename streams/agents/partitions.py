@@ -21,4 +21,5 @@ class Partition:
     @property
     def unsaved(self) -> bool:
         """Say whether the detectors have seen more than their snapshot."""
-        return self.position > self.snapshot_offset
+        # Of what was taken in hand: while it is being stored, it is not known yet that nothing else will come.
+        return self.taken > self.snapshot_offset

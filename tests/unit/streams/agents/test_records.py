@@ -74,6 +74,6 @@ def test_the_rest_of_a_batch(first: int) -> None:
 @pytest.mark.parametrize(("position", "snapshot", "unsaved"), [(5, 5, False), (6, 5, True), (5, 0, True)])
 def test_what_a_snapshot_does_not_cover(position: int, snapshot: int, unsaved: bool) -> None:  # noqa: FBT001  # a parameter
     key = PartitionKey("c", "readings", "", 0)
-    partition = Partition(key, epoch=1, next_offset=0, position=position, taken=position, snapshot_offset=snapshot)
+    partition = Partition(key, epoch=1, next_offset=0, position=0, taken=position, snapshot_offset=snapshot)
 
     assert partition.unsaved is unsaved
