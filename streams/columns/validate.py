@@ -6,11 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.fields import FORBIDDEN_IN_NAMES, NAME_LENGTH
+from schemas.fields import NAME_LENGTH
 from schemas.models import MAX_AHEAD
 from streams.columns.batch import Bool, Poison, RawBatch, Records
+from streams.columns.checks import FEW_ENTRIES, bad_names, key_twice
+from streams.columns.texts import Texts
 
-_FORBIDDEN = f"[{FORBIDDEN_IN_NAMES}]"
 _MAX_AHEAD_US = int(MAX_AHEAD.total_seconds() * 1_000_000)
 # What Python's datetime, and so every single-record path, can hold: the years 1 to 9999.
 _FIRST_US = -62_135_596_800_000_000
@@ -31,19 +32,6 @@ def validate(records: Records, batch: RawBatch) -> tuple[Records, list[Poison]]:
     return records.keep(good), poison
 
 
-def _bad_names(column: pa.Array) -> Bool:
-    """Look at each distinct name once: a fleet says the same few names again and again."""
-    encoded = column.dictionary_encode()
-    names = encoded.dictionary
-    lengths = np.asarray(pc.utf8_length(names))
-    bad = (
-        (lengths < 1)
-        | (lengths > NAME_LENGTH)
-        | np.asarray(pc.match_substring_regex(names, _FORBIDDEN), dtype=np.bool_)
-    )
-    return np.asarray(bad[np.asarray(encoded.indices)], dtype=np.bool_)
-
-
 def _any_entry(records: Records, bad_entries: Bool) -> Bool:
     """Turn a mask over the entries of the metrics maps into a mask over the records."""
     offsets = np.asarray(records.columns.column("metrics").offsets)
@@ -52,11 +40,13 @@ def _any_entry(records: Records, bad_entries: Bool) -> Bool:
 
 
 def _device_name(records: Records, _batch: RawBatch) -> Bool:
-    return _bad_names(records.columns.column("device_id"))
+    return bad_names(Texts.of(records.columns.column("device_id")))
 
 
 def _foreign_key(records: Records, batch: RawBatch) -> Bool:
-    keys = pa.array([batch.keys[position] for position in records.positions], pa.binary())
+    keys = pa.array(batch.keys, pa.binary())
+    if len(records) < len(batch):
+        keys = keys.take(pa.array(records.positions))
     same = pc.equal(keys, records.columns.column("device_id").cast(pa.binary()))
     return ~np.asarray(same.fill_null(False), dtype=np.bool_)  # noqa: FBT003  # pyarrow takes it by position
 
@@ -66,7 +56,7 @@ def _no_metrics(records: Records, _batch: RawBatch) -> Bool:
 
 
 def _metric_name(records: Records, _batch: RawBatch) -> Bool:
-    return _any_entry(records, _bad_names(records.columns.column("metrics").keys))
+    return _any_entry(records, bad_names(Texts.of(records.columns.column("metrics").keys)))
 
 
 def _name_twice(records: Records, _batch: RawBatch) -> Bool:
@@ -79,8 +69,8 @@ def _name_twice(records: Records, _batch: RawBatch) -> Bool:
 def _key_twice(maps: pa.MapArray) -> Bool:
     offsets = np.asarray(maps.offsets)
     counts = np.diff(offsets)
-    if not (counts > 1).any():
-        return np.zeros(len(counts), dtype=np.bool_)
+    if counts.max(initial=0) <= FEW_ENTRIES:
+        return key_twice(offsets, Texts.of(maps.keys))
     encoded = maps.keys.dictionary_encode()
     owners = np.repeat(np.arange(len(counts)), counts)
     pairs = owners * len(encoded.dictionary) + np.asarray(encoded.indices)

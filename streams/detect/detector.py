@@ -4,17 +4,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.fields import Direction, Severity
 from schemas.instants import from_micros
 from schemas.models import Sample
-from streams.detect.deviation import THRESHOLD, update
+from streams.columns.texts import Texts
+from streams.detect.deviation import THRESHOLD, advance
 from streams.detect.state import RECENT, Indices, SeriesTable
 
 # Name and version of the state: another version starts anew instead of misreading it.
-DETECTOR = "deviation/1"
+DETECTOR = "deviation/2"
 
 # How far from the level, in spreads, the value is that raises an alarm of this severity.
 WARNING_SPREADS = 6.0
@@ -53,40 +53,21 @@ class Detector:
         """
         if not rows.num_rows:
             return []
-        series = self._series(rows)
+        series = self.table.indices(Texts.of(rows.column("device_id")), Texts.of(rows.column("metric")))
         ts = np.asarray(rows.column("ts").cast(pa.int64()), dtype=np.int64)
         values = np.asarray(rows.column("value"), dtype=np.float64)
-        alarms: list[tuple[int, Alarm]] = []
-        for round_ in _rounds(series):
-            # A reading not later than its series' last one is stored, not detected.
-            later = round_[ts[round_] > self.table.rows["last_ts"][series[round_]]]
-            if not len(later):
-                continue
-            scored = update(self.table.rows, series[later], ts[later], values[later], offsets[later])
-            for position in np.flatnonzero(scored.alarm):
-                index = int(series[later[position]])
-                found = _Found(*(float(field[position]) for field in (scored.z, scored.baseline, scored.spread)))
-                alarms.append((int(later[position]), self._alarm(index, found)))
+        offsets = np.ascontiguousarray(offsets)
+        warm, found = np.empty(len(series)), np.empty(len(_Found._fields))
+        alarms = []
+        position = advance(self.table.rows, series, ts, values, offsets, 0, warm, found)
+        while position < len(series):
+            alarms.append(self._alarm(int(series[position]), _Found(*found.tolist())))
+            position = advance(self.table.rows, series, ts, values, offsets, position + 1, warm, found)
         self.table.touched(series)
-        return [alarm for _, alarm in sorted(alarms, key=lambda found: found[0])]
-
-    def _series(self, columns: pa.RecordBatch) -> Indices:
-        """Find each row's series, with one look-up for each distinct one."""
-        devices = columns.column("device_id").dictionary_encode()
-        metrics = columns.column("metric").dictionary_encode()
-        width = len(metrics.dictionary)
-        codes = np.asarray(devices.indices, dtype=np.int64) * width + np.asarray(metrics.indices, dtype=np.int64)
-        # In the order of first appearance, so that rows are numbered the same however the log is cut.
-        distinct, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-        device_names = devices.dictionary.to_pylist()
-        metric_names = metrics.dictionary.to_pylist()
-        found = np.empty(len(distinct), dtype=np.int64)
-        for position in np.argsort(first):
-            device, metric = divmod(int(distinct[position]), width)
-            found[position] = self.table.index((device_names[device], metric_names[metric]))
-        return found[inverse]
+        return alarms
 
     def _alarm(self, index: int, found: "_Found") -> Alarm:
+        # The row ends with the reading that raised it: the loop stopped there.
         row = self.table.rows[index]
         device_id, metric = self.table.name(index)
         seen = int(row["seen"])
@@ -115,18 +96,6 @@ class _Found(NamedTuple):
     z: float
     baseline: float
     spread: float
-
-
-def _rounds(series: Indices) -> "list[npt.NDArray[np.int64]]":
-    """Cut rows into rounds in which no series stands twice: round k holds each series' k-th row of the batch."""
-    order = np.argsort(series, kind="stable")
-    grouped = series[order]
-    starts = np.flatnonzero(np.concatenate(([True], grouped[1:] != grouped[:-1])))
-    lengths = np.diff(np.concatenate((starts, [len(grouped)])))
-    rank = np.arange(len(grouped)) - np.repeat(starts, lengths)
-    by_rank = np.argsort(rank, kind="stable")
-    counts = np.bincount(rank)
-    return np.split(order[by_rank], np.cumsum(counts)[:-1])
 
 
 def _severity(distance: float, spread: float) -> Severity:

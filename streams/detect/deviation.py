@@ -8,13 +8,16 @@ Only additions, multiplications, divisions and square roots: IEEE 754 fixes thei
 state whichever batch it stands in.
 """
 
-from dataclasses import dataclass
+import math
 
 import numpy as np
 import numpy.typing as npt
+from numba import from_dtype, types
 
-from streams.detect.state import RECENT, Indices
+from streams.columns.compiled import compiled, inner
+from streams.detect.state import SERIES
 
+Int64 = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 LEVEL_READINGS = 30
@@ -36,59 +39,88 @@ MOST_DEVIATIONS = 1e6
 # Values are held to this for the statistics, so that no sum or product overflows. They are stored as they are.
 MOST = 1e150
 
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """What was found about each reading that was handed in, before it became part of the state."""
-
-    z: Floats
-    baseline: Floats
-    spread: Floats
-    alarm: npt.NDArray[np.bool_]
+_ROWS = types.Array(from_dtype(SERIES), 1, "C")
+_INT64S = types.Array(types.int64, 1, "C")
+_INT64S_READ = types.Array(types.int64, 1, "C", readonly=True)
+_FLOATS = types.Array(types.float64, 1, "C")
+_FLOATS_READ = types.Array(types.float64, 1, "C", readonly=True)
 
 
-def update(rows: npt.NDArray[np.void], series: Indices, ts: Indices, values: Floats, offsets: Indices) -> Scored:
-    """Score one reading of each of several different series, and take it into their state."""
-    state = rows[series]
-    seen = state["seen"]
-    gain = 1.0 / (seen + 1.0)
-    held = np.clip(values, -MOST, MOST)
+# Readings that are taken together: what they touch fits into a fast cache.
+_TOGETHER = 256
 
-    # Copies: a field is a view, and what was expected before this reading is what an alarm speaks of.
-    level = state["level"].copy()
-    spread = state["spread"].copy()
-    distance = np.where(seen == 0, 0.0, np.abs(held - level))
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        spreads = np.where(
-            spread > 0.0, np.minimum(distance / spread, MOST_SPREADS), np.where(distance > 0.0, MOST_SPREADS, 0.0)
-        )
-    spreads[seen < SETTLING_READINGS] = 0.0
-    short = state["short"] + np.maximum(1.0 / SHORT_READINGS, gain) * (spreads - state["short"])
-    excess = short - state["mean"]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # A series that never deviated has no deviation to measure the first one with.
-        z = np.where(
-            state["variance"] > 0.0,
-            np.minimum(excess / np.sqrt(state["variance"]), MOST_DEVIATIONS),
-            np.where(excess > 0.0, MOST_DEVIATIONS, 0.0),
-        )
 
-    unusual = (z >= THRESHOLD) & (seen >= PROBATION)
-    alarm = unusual & (seen >= state["quiet_until"])
+@inner
+def _touch(rows: npt.NDArray[np.void], series: Int64, first: int, end: int, warm: Floats) -> None:
+    """Read what `advance` is going to need: memory answers late, but it answers many questions at once."""
+    for position in range(first, end):
+        warm[position] = rows[series[position]].seen
+    for position in range(first, end):
+        row = rows[series[position]]
+        place = row.seen % len(row.recent_ts)
+        warm[position] = row.recent_ts[place] + row.recent_value[place] + row.recent_offset[place]
 
-    long_gain = np.maximum(1.0 / LONG_READINGS, gain)
-    state["mean"] += long_gain * excess
-    state["variance"] += long_gain * (excess * excess - state["variance"])
-    state["short"] = short
-    state["level"] = level + np.maximum(1.0 / LEVEL_READINGS, gain) * (held - level)
-    state["spread"] = spread + np.maximum(1.0 / SPREAD_READINGS, gain) * (distance - spread)
-    state["quiet_until"] = np.where(unusual, seen + REFRACTORY + 1, state["quiet_until"])
-    place = seen % RECENT
-    each = np.arange(len(series))
-    state["recent_ts"][each, place] = ts
-    state["recent_value"][each, place] = values
-    state["recent_offset"][each, place] = offsets
-    state["last_ts"] = ts
-    state["seen"] = seen + 1
-    rows[series] = state
-    return Scored(z, level, spread, alarm)
+
+@compiled(types.int64(_ROWS, _INT64S, _INT64S_READ, _FLOATS_READ, _INT64S_READ, types.int64, _FLOATS, _FLOATS))
+def advance(  # noqa: PLR0913, PLR0917  # compiled loops take their columns one by one
+    rows: npt.NDArray[np.void],
+    series: Int64,
+    ts: Int64,
+    values: Floats,
+    offsets: Int64,
+    start: int,
+    warm: Floats,
+    found: Floats,
+) -> int:
+    """Take readings into the state of their series, from position `start` up to the first that raises an alarm.
+
+    Give its position, and in `found` the deviation, and the level and the spread as they were before it; where none
+    raises an alarm, the number of readings.
+    """
+    for first in range(start, len(series), _TOGETHER):
+        end = min(first + _TOGETHER, len(series))
+        _touch(rows, series, first, end, warm)
+        for position in range(first, end):
+            row = rows[series[position]]
+            # A reading not later than its series' last one is stored, not detected.
+            if ts[position] <= row.last_ts:
+                continue
+            seen = row.seen
+            gain = 1.0 / (seen + 1.0)
+            held = min(max(values[position], -MOST), MOST)
+            level, spread = row.level, row.spread
+            distance = 0.0 if seen == 0 else abs(held - level)
+            if distance == 0.0 or seen < SETTLING_READINGS:
+                spreads = 0.0
+            elif spread > 0.0:
+                spreads = min(distance / spread, MOST_SPREADS)
+            else:
+                spreads = MOST_SPREADS
+            short = row.short + max(1.0 / SHORT_READINGS, gain) * (spreads - row.short)
+            excess = short - row.mean
+            if row.variance > 0.0:
+                z = min(excess / math.sqrt(row.variance), MOST_DEVIATIONS)
+            else:
+                # A series that never deviated has no deviation to measure the first one with.
+                z = MOST_DEVIATIONS if excess > 0.0 else 0.0
+            unusual = z >= THRESHOLD and seen >= PROBATION
+            alarm = unusual and seen >= row.quiet_until
+
+            long_gain = max(1.0 / LONG_READINGS, gain)
+            row.mean += long_gain * excess
+            row.variance += long_gain * (excess * excess - row.variance)
+            row.short = short
+            row.level = level + max(1.0 / LEVEL_READINGS, gain) * (held - level)
+            row.spread = spread + max(1.0 / SPREAD_READINGS, gain) * (distance - spread)
+            if unusual:
+                row.quiet_until = seen + REFRACTORY + 1
+            place = seen % len(row.recent_ts)
+            row.recent_ts[place] = ts[position]
+            row.recent_value[place] = values[position]
+            row.recent_offset[place] = offsets[position]
+            row.last_ts = ts[position]
+            row.seen = seen + 1
+            if alarm:
+                found[0], found[1], found[2] = z, level, spread
+                return position
+    return len(series)

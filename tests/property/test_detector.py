@@ -167,7 +167,7 @@ def agree(table: SeriesTable, reference: dict[tuple[str, str], Series]) -> None:
 @SETTINGS
 @given(logs())
 @example(eventful())
-def test_the_vectorised_result_is_that_of_a_plain_loop(log: list[Row]) -> None:
+def test_the_compiled_loop_gives_what_plain_python_gives(log: list[Row]) -> None:
     reference: dict[tuple[str, str], Series] = {}
     raised = []
     for offset, row in enumerate(log):

@@ -8,6 +8,7 @@ import pytest
 
 from schemas.codec import frame
 from streams.columns.batch import RawBatch
+from streams.columns.checks import FEW_ENTRIES
 from streams.columns.decode import decode
 from streams.columns.flatten import flatten
 from streams.columns.validate import validate
@@ -49,6 +50,7 @@ GOOD = body()
 CASES = {
     "twice": body(metrics=(("a", 1.0), ("b", 1.0), ("a", 2.0))),
     "twice, in units": body(units=b"\x04\x02a\x00\x02a\x00\x00"),
+    "twice, among many": body(metrics=(*((f"m{number}", 1.0) for number in range(100)), ("m7", 2.0))),
     "device-id": body(device="a/b"),
     "key": body(device="other"),
     "no-metrics": body(metrics=()),
@@ -81,6 +83,13 @@ def test_the_bounds_themselves_are_accepted() -> None:
     batch = batch_of([body(ts=ACCEPTED + HOUR), body(ts=-62_135_596_800_000_000)])
 
     assert validate(decode(batch)[0], batch)[1] == []
+
+
+@pytest.mark.parametrize("count", [FEW_ENTRIES, FEW_ENTRIES + 1, 1000])
+def test_many_metrics_are_accepted(count: int) -> None:
+    batch = batch_of([GOOD, body(metrics=tuple((f"m{number}", 1.0) for number in range(count))), GOOD])
+
+    assert len(flatten(validate(decode(batch)[0], batch)[0], batch)) == count + 2
 
 
 def test_a_reading_that_breaks_two_rules_is_poison_once() -> None:
