@@ -12,12 +12,12 @@ Then, with the world outside (`store`):
 6. write down devices that are new;
 7. confirm the requests for analysis in `analysis-requests`;
 8. only then move the position: a snapshot covers what is before it.
-The next batch may be prepared while one is stored; both happen in the order of the log. A snapshot is written when
-nothing is in between, so what the detectors have seen is what was stored; after a crash the log is read from there
+The next batch may be prepared while one is stored, and batches of different partitions may be stored at once, each
+through a connection of its own; what happens to one partition happens in the order of the log. A snapshot is written
+when nothing is in between, so what the detectors have seen is what was stored; after a crash the log is read from there
 again, and marks and ids that are a function of the log see to it that nothing is stored or asked twice.
 """
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,27 +25,18 @@ import numpy as np
 
 from connectors.clock import Clock
 from connectors.kafka.admin import Admin
-from connectors.kafka.producer import Outgoing, Producer
+from connectors.kafka.producer import Producer
 from connectors.timescale.ledger import PartitionKey
 from connectors.timescale.store import Store
-from connectors.timescale.writer import Conflict, PartitionRows
-from schemas.codec import encode
-from schemas.errors import TidegateError
-from schemas.instants import from_micros
-from schemas.topics import ANALYSIS_REQUESTS
-from streams.agents import letters
 from streams.agents.partitions import Partition
 from streams.agents.poison_limit import PoisonLimit
-from streams.agents.requests import request_for
-from streams.agents.sightings import Sightings
-from streams.columns.batch import Poison, RawBatch, Records, Rows
+from streams.agents.storing import Prepared, Storing
+from streams.columns.batch import RawBatch
 from streams.columns.decode import decode
 from streams.columns.flatten import flatten
 from streams.columns.validate import validate
-from streams.detect.detector import DETECTOR, Alarm, Detector
+from streams.detect.detector import DETECTOR, Detector
 from streams.detect.state import SeriesTable
-
-log = logging.getLogger(__name__)
 
 # What a snapshot says while detection is off: state from before must not be taken for one that saw these readings.
 NO_DETECTOR = "none"
@@ -53,50 +44,33 @@ NO_DETECTOR = "none"
 TopicPartition = tuple[str, int]
 
 
-class OutOfOrderError(TidegateError):
-    """A batch failed, so those behind it must not be stored: the mark would pass over it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Outside:
     """What the ingest agent reaches of the outside world."""
 
-    store: Store
+    stores: Sequence[Store]  # connections: the partitions are shared out among them
     producer: Producer
     admin: Admin
     clock: Clock
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A batch of one partition after step 3."""
-
-    batch: RawBatch
-    partition: Partition
-    after: int  # the offset up to which the partition had been taken in hand before
-    records: Records
-    rows: Rows
-    poison: Sequence[Poison]
-    alarms: Sequence[Alarm]
-
-
 class Ingest:
     """Everything that the ingest agent does with batches; synchronous.
 
-    `prepare` and `store` may run on two threads at once, each called by one thread at a time; everything else is for
-    moments when neither runs.
+    `prepare` may run on a thread of its own, and so may `store` for each connection, one call at a time each;
+    everything else is for moments when none of them runs.
     """
 
     def __init__(self, outside: Outside, *, region: str, owner: str, detection: bool) -> None:
         """`owner` names this worker in the marks, for people who look there."""
         self._outside = outside
-        self._region = region
         self._owner = owner
         self._detection = detection
         self._detector = DETECTOR if detection else NO_DETECTOR
         self._partitions: dict[TopicPartition, Partition] = {}
         self._limit = PoisonLimit()
-        self._sightings = Sightings()
+        self._store = outside.stores[0]
+        self._storings = [Storing(store, outside.producer, outside.clock, region=region) for store in outside.stores]
 
     # -- ownership -----------------------------------------------------------------------------------------------------
 
@@ -108,17 +82,17 @@ class Ingest:
 
         """
         self._partitions.clear()
-        wanted = list(wanted)
+        wanted = sorted(wanted)
         if not wanted:
             return {}
         cluster = self._outside.admin.cluster_id()
         topics = self._outside.admin.topics({topic for topic, _ in wanted})
         bounds = self._outside.admin.bounds(wanted)
-        for topic, number in wanted:
+        for index, (topic, number) in enumerate(wanted):
             key = PartitionKey(cluster, topic, topics[topic].id, number)
             bound = bounds[topic, number]
-            marks = self._outside.store.claim(key, owner=self._owner, log_start=bound.start, log_end=bound.end)
-            blocks = self._outside.store.load_snapshot(key, self._detector)
+            marks = self._store.claim(key, owner=self._owner, log_start=bound.start, log_end=bound.end)
+            blocks = self._store.load_snapshot(key, self._detector)
             start = min(marks.snapshot_offset, marks.next_offset)
             self._partitions[topic, number] = Partition(
                 key,
@@ -128,6 +102,7 @@ class Ingest:
                 taken=start,
                 detector=Detector(SeriesTable.restore(blocks)),
                 snapshot_offset=start,
+                connection=index % len(self._storings),
             )
         return self.positions()
 
@@ -168,75 +143,17 @@ class Ingest:
         return Prepared(batch, partition, after, records, rows, poison, alarms)
 
     def store(self, prepared: Sequence[Prepared]) -> None:
-        """Take prepared batches, at most one of each partition, through the steps outside.
+        """Take prepared batches, all of one connection and at most one of each partition, through the steps outside.
 
-        Raises:
-            FencedError: another worker owns one of the partitions; nothing of these batches was stored by this call.
-            DeliveryError: Kafka did not confirm a dead letter or a request.
-            OutOfOrderError: what came before these batches was not stored.
+        Raises: what `Storing.store` raises.
 
         """
-        if not prepared:
-            return
-        for part in prepared:
-            if part.after != part.partition.position:
-                raise OutOfOrderError(f"{part.batch.topic}[{part.batch.partition}] offset {part.after}")
-            self._confirm_poison(part)
-        self._write(prepared)
-        for part in prepared:
-            self._outside.store.see_devices(self._sightings.of(part.records, part.batch))  # step 6
-        self._outside.producer.publish([self._request(alarm, part) for part in prepared for alarm in part.alarms])
-        for part in prepared:
-            part.partition.position = part.batch.end
-
-    def _confirm_poison(self, part: Prepared) -> None:
-        """Step 4."""
-        batch = part.batch
-        unconfirmed = [found for found in part.poison if batch.offsets[found.position] >= part.partition.next_offset]
-        if unconfirmed:
-            log.warning("%d records of %s[%d] cannot be used", len(unconfirmed), batch.topic, batch.partition)
-            self._outside.producer.publish(
-                letters.of_poison(batch, unconfirmed, stage="ingest", region=self._region, clock=self._outside.clock)
-            )
-
-    def _write(self, prepared: Sequence[Prepared]) -> None:
-        """Step 5."""
-        parts = [
-            PartitionRows(
-                part.partition.key,
-                part.partition.epoch,
-                next_offset=part.batch.end,
-                columns=part.rows.columns,
-                offsets=part.rows.offsets,
-                poison=part.batch.offsets[np.array([found.position for found in part.poison], dtype=np.int64)],
-            )
-            for part in prepared
-            if part.batch.end > part.partition.next_offset
-        ]
-        if not parts:
-            return
-        self._outside.store.write(parts, self._confirm_conflicts)
-        for part in prepared:
-            part.partition.next_offset = max(part.partition.next_offset, part.batch.end)
-
-    def _confirm_conflicts(self, conflicts: Sequence[Conflict]) -> None:
-        self._outside.producer.publish(letters.of_conflicts(conflicts, region=self._region, clock=self._outside.clock))
-
-    def _request(self, alarm: Alarm, part: Prepared) -> Outgoing:
-        position = int(np.searchsorted(part.batch.offsets, alarm.last_offset))
-        request = request_for(
-            alarm,
-            self._outside.store.device(alarm.device_id),
-            region=self._region,
-            topic=part.batch.topic,
-            partition=part.batch.partition,
-            accepted=from_micros(int(part.batch.accepted[position])),
-        )
-        return Outgoing(ANALYSIS_REQUESTS.name, alarm.device_id.encode(), encode(request))
+        if prepared:
+            self._storings[prepared[0].partition.connection].store(prepared)
 
     def upkeep(self) -> None:
         """Let the database prepare for the days to come; to be called every hour or so."""
-        self._outside.store.keep_up(self._outside.clock.now())
+        self._store.keep_up(self._outside.clock.now())
 
     # -- snapshots -----------------------------------------------------------------------------------------------------
 
@@ -252,7 +169,7 @@ class Ingest:
             if not partition.unsaved or partition.taken != partition.position:  # the latter after a failure only
                 continue
             table = partition.detector.table
-            self._outside.store.save_snapshot(
+            self._store.save_snapshot(
                 partition.key,
                 partition.epoch,
                 offset=partition.position,

@@ -1,12 +1,15 @@
 """The ingest agent in its lane: while one batch is stored, the next is prepared; snapshots come in between.
 
-Two threads, each for one thing at a time. What has been prepared is handed to the storing thread by the preparing one,
-so that both work in the order of the log, and whatever goes through both threads finds nothing in between.
+A thread that prepares, and one that stores for each connection to the database, each for one thing at a time. What has
+been prepared is handed to the storing threads by the preparing one, so that all work in the order of the log, and
+whatever goes through all threads finds nothing in between.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from itertools import chain
 from typing import Any, TypeVar
 
 from faust.types import TP
@@ -17,6 +20,7 @@ from schemas.topics import READINGS
 from streams.agents.ingest import Ingest, merge
 from streams.agents.pacing import SnapshotPacing
 from streams.agents.records import raw_batch
+from streams.agents.storing import Prepared
 from streams.lane.app import LaneApp, LaneOptions, lane_app, lane_topic
 
 T = TypeVar("T")
@@ -25,20 +29,26 @@ T = TypeVar("T")
 UPKEEP_S = 3600.0
 # How many events may wait to be joined into a batch.
 WAITING_BATCHES = 8
+# How many batches a connection may have: the one that is being stored, and one that waits for its turn.
+IN_HAND = 2
 
 
 class IngestLane:
     """Keeps the positions of the partitions (`streams.lane.consumer.Keeper`) and works on their batches."""
 
-    def __init__(self, ingest: Ingest, pacing: SnapshotPacing, *, batch_records: int, clock: Clock) -> None:
+    def __init__(
+        self, ingest: Ingest, pacing: SnapshotPacing, *, batch_records: int, connections: int, clock: Clock
+    ) -> None:
         """Nothing runs yet: `app` makes the Faust app that drives this."""
         self._ingest = ingest
         self._pacing = pacing
         self._batch_records = batch_records
         self._clock = clock
         self._preparing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
-        self._storing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
-        self._stored: asyncio.Task[None] | None = None
+        self._storing = [ThreadPoolExecutor(max_workers=1, thread_name_prefix="store") for _ in range(connections)]
+        # Of each connection, what has not been stored yet.
+        self._in_hand: list[set[asyncio.Future[None]]] = [set() for _ in range(connections)]
+        self._acknowledging: set[asyncio.Task[None]] = set()
         self._kept_up = clock.monotonic()
         self._waiting: asyncio.Queue[Any] = asyncio.Queue(maxsize=WAITING_BATCHES)
         self._generation: int | None = None
@@ -102,22 +112,31 @@ class IngestLane:
                 await self._between(self._ingest.upkeep)
 
     async def _take(self, events: Sequence[Any]) -> None:
-        """Prepare a batch while the one before it is stored, and let it be stored after that one."""
+        """Prepare a batch while those before it are stored, and let it be stored after them."""
 
-        def prepare() -> "Future[None]":
+        def prepare() -> "dict[int, Future[None]]":
             batches = [raw_batch(event.value) for event in events]
-            prepared = self._ingest.prepare(merge(batches))
-            return self._storing.submit(self._ingest.store, prepared)
+            parts: dict[int, list[Prepared]] = defaultdict(list)
+            for prepared in self._ingest.prepare(merge(batches)):
+                parts[prepared.partition.connection].append(prepared)
+            return {number: self._storing[number].submit(self._ingest.store, part) for number, part in parts.items()}
 
-        storing = await asyncio.get_running_loop().run_in_executor(self._preparing, prepare)
-        if self._stored is not None:
-            await self._stored  # no more than one waits behind the one that is being stored
-        self._stored = asyncio.get_running_loop().create_task(self._acknowledge(storing, events))
-        self._stored.add_done_callback(self._ended)
+        submitted = await asyncio.get_running_loop().run_in_executor(self._preparing, prepare)
+        storing = {number: asyncio.wrap_future(future) for number, future in submitted.items()}
+        for number, stored in storing.items():
+            self._in_hand[number].add(stored)
+            stored.add_done_callback(self._in_hand[number].discard)
+        acknowledging = asyncio.get_running_loop().create_task(self._acknowledge(storing.values(), events))
+        self._acknowledging.add(acknowledging)
+        acknowledging.add_done_callback(self._acknowledging.discard)
+        acknowledging.add_done_callback(self._ended)
+        for number in storing:
+            while len(self._in_hand[number]) > IN_HAND:
+                await asyncio.wait(self._in_hand[number], return_when=asyncio.FIRST_COMPLETED)
 
     @staticmethod
-    async def _acknowledge(storing: "Future[None]", events: Sequence[Any]) -> None:
-        await asyncio.wrap_future(storing)
+    async def _acknowledge(storing: "Iterable[asyncio.Future[None]]", events: Sequence[Any]) -> None:
+        await asyncio.gather(*storing)
         for event in events:
             event.ack()
 
@@ -139,10 +158,10 @@ class IngestLane:
         return events
 
     async def _more(self) -> Any:  # noqa: ANN401  # a Faust event, or None
-        """Give another event, if there is one before the batch in front has been stored."""
-        if self._waiting.empty() and self._stored is not None and not self._stored.done():
+        """Give another event, if there is one before a connection is free."""
+        if self._waiting.empty() and all(self._in_hand):
             getting = asyncio.ensure_future(self._waiting.get())
-            await asyncio.wait({getting, self._stored}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({getting, *chain(*self._in_hand)}, return_when=asyncio.FIRST_COMPLETED)
             if getting.done():
                 return getting.result()
             getting.cancel()
@@ -158,6 +177,13 @@ class IngestLane:
 
     async def _between(self, step: Callable[[], T]) -> T:
         """Run a step when whatever was prepared is stored, and before anything else is prepared."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._preparing, lambda: self._storing.submit(step).result()
-        )
+
+        def alone() -> T:
+            wait([storing.submit(_nothing) for storing in self._storing])
+            return step()
+
+        return await asyncio.get_running_loop().run_in_executor(self._preparing, alone)
+
+
+def _nothing() -> None:
+    """Go through a thread that works in order: what came before is done."""

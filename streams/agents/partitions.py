@@ -17,6 +17,7 @@ class Partition:
     taken: int  # what is below it was taken in hand: the detectors have seen it
     detector: Detector = field(default_factory=Detector)
     snapshot_offset: int = 0
+    connection: int = 0  # which of the connections its batches are stored through
 
     @property
     def unsaved(self) -> bool:

@@ -28,4 +28,4 @@ def build(settings: Settings) -> Lane:
     lane = AnalyzeLane(analyst, in_flight=in_flight, waiting=WAITING_REQUESTS)
     group = settings.kafka.group(LaneName.ANALYZE)
     options = LaneOptions(group, ANALYSIS_REQUESTS.name, REQUESTS_A_BATCH, without_position="earliest")
-    return Lane(lane.app(settings.kafka, options), producer, store)
+    return Lane(lane.app(settings.kafka, options), producer, [store])

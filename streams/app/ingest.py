@@ -15,14 +15,17 @@ from streams.app.lane import Lane
 from streams.lane.app import LaneOptions
 from streams.settings import LaneName, Settings
 
+# What is fetched at once: several of these make a full batch, and what waits to be taken is bounded by it.
+FETCH_RECORDS = 5000
+
 
 def build(settings: Settings) -> Lane:
     """Put the lane together; nothing is connected yet."""
     clock = SystemClock()
     producer = Producer(settings.kafka)
-    store = Store(settings.database)
+    stores = [Store(settings.database) for _ in range(settings.ingest.connections)]
     steps = Ingest(
-        Outside(store, producer, Admin(settings.kafka), clock),
+        Outside(stores, producer, Admin(settings.kafka), clock),
         region=settings.region,
         owner=f"{socket.gethostname()}:{os.getpid()}",
         detection=settings.ingest.detection,
@@ -32,7 +35,15 @@ def build(settings: Settings) -> Lane:
         max_s=settings.ingest.snapshot_max_s,
         share=settings.ingest.snapshot_share,
     )
-    lane = IngestLane(steps, pacing, batch_records=settings.ingest.batch_records, clock=clock)
+    lane = IngestLane(
+        steps,
+        pacing,
+        batch_records=settings.ingest.batch_records,
+        connections=settings.ingest.connections,
+        clock=clock,
+    )
     group = settings.kafka.group(LaneName.INGEST)
-    options = LaneOptions(group, READINGS.name, settings.ingest.batch_records, without_position="error")
-    return Lane(lane.app(settings.kafka, options), producer, store)
+    options = LaneOptions(
+        group, READINGS.name, min(settings.ingest.batch_records, FETCH_RECORDS), without_position="error"
+    )
+    return Lane(lane.app(settings.kafka, options), producer, stores)

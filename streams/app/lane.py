@@ -1,5 +1,6 @@
 """What it takes to run a lane."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from connectors.kafka.producer import Producer
@@ -13,9 +14,10 @@ class Lane:
 
     app: LaneApp
     producer: Producer
-    store: Store
+    stores: Sequence[Store]
 
     def close(self) -> None:
         """Let go of everything outside."""
         self.producer.close()
-        self.store.close()
+        for store in self.stores:
+            store.close()

@@ -114,7 +114,7 @@ class MortalProducer:
 
 def agent(log: Log, store: Store, mortal: Mortal) -> Ingest:
     outside = Outside(
-        cast("Store", MortalStore(store, mortal)),
+        [cast("Store", MortalStore(store, mortal))],
         cast("Producer", MortalProducer(log, mortal)),
         cast("Admin", log),
         SystemClock(),

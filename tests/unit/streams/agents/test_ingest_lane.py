@@ -25,20 +25,23 @@ class Steps:
         self.may_store = threading.Event()
         self.may_store.set()
         self.storing = threading.Event()
+        self.storing_now = 0
         self.prepared_full = threading.Event()  # a batch as large as they get
         self._error = error
 
-    def prepare(self, batches: list[Any]) -> int:
+    def prepare(self, batches: list[Any]) -> list[Any]:
         count = sum(len(batch) for batch in batches)
         self.done.append(f"prepare {count}")
         if count >= FULL:
             self.prepared_full.set()
-        return count
+        return [SimpleNamespace(count=count, partition=SimpleNamespace(connection=batches[0].partition % 2))]
 
-    def store(self, prepared: int) -> None:
+    def store(self, prepared: list[Any]) -> None:
+        (part,) = prepared
         self.storing.set()
+        self.storing_now += 1
         self.may_store.wait(10)
-        self.done.append(f"store {prepared}")
+        self.done.append(f"store {part.count}")
         self.unsaved = True
         if self._error is not None:
             raise self._error
@@ -65,8 +68,8 @@ class Hands:
 class Event:
     """A batch as Faust hands it out."""
 
-    def __init__(self, offsets: list[int]) -> None:
-        self.value = [FakeRecord(offset) for offset in offsets]
+    def __init__(self, offsets: list[int], *, partition: int = 3) -> None:
+        self.value = [FakeRecord(offset, of_partition=partition) for offset in offsets]
         self.acked = asyncio.Event()
 
     def ack(self) -> None:
@@ -75,7 +78,7 @@ class Event:
 
 def a_lane(steps: Steps, hands: Hands) -> IngestLane:
     pacing = SnapshotPacing(min_s=1.0, max_s=30.0, share=0.05)
-    return IngestLane(cast("Ingest", steps), pacing, batch_records=FULL, clock=cast("Any", hands))
+    return IngestLane(cast("Ingest", steps), pacing, batch_records=FULL, connections=2, clock=cast("Any", hands))
 
 
 async def take(lane: IngestLane, event: Event) -> None:
@@ -156,3 +159,25 @@ async def test_a_failure_ends_the_worker_and_acknowledges_nothing() -> None:
     assert str(await crashed) == "broken"
     assert lane.broken
     assert not event.acked.is_set()
+
+
+async def test_partitions_of_two_connections_are_stored_at_once_and_each_in_order() -> None:
+    steps = Steps()
+    steps.may_store.clear()
+    lane = a_lane(steps, Hands())
+    lane._start_work()  # noqa: SLF001  # what the Faust agent does
+    one, other = Event([1]), Event([2, 3], partition=4)
+    await lane._waiting.put(one)  # noqa: SLF001  # the same
+    await asyncio.to_thread(steps.storing.wait, 10)
+    await lane._waiting.put(other)  # noqa: SLF001  # the same
+    while steps.storing_now < 2:  # noqa: ASYNC110  # pytest's time limit is the way out
+        await asyncio.sleep(0.01)
+    behind = Event([4] * 100)
+    await lane._waiting.put(behind)  # noqa: SLF001  # the same
+    await asyncio.wait_for(asyncio.to_thread(steps.prepared_full.wait, 10), 10)
+    steps.may_store.set()
+    await asyncio.wait_for(behind.acked.wait(), 10)
+    assert one.acked.is_set()
+    assert sorted(steps.done[:2]) == ["prepare 1", "prepare 2"]
+    assert steps.done.index("store 1") < steps.done.index("store 100")
+    await end(lane)

@@ -1,0 +1,121 @@
+"""The second half of a batch's way: what was prepared goes out, through one connection to the database.
+
+The steps are those of `streams.agents.ingest`, 4 to 8.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from connectors.clock import Clock
+from connectors.kafka.producer import Outgoing, Producer
+from connectors.timescale.store import Store
+from connectors.timescale.writer import Conflict, PartitionRows
+from schemas.codec import encode
+from schemas.errors import TidegateError
+from schemas.instants import from_micros
+from schemas.topics import ANALYSIS_REQUESTS
+from streams.agents import letters
+from streams.agents.partitions import Partition
+from streams.agents.requests import request_for
+from streams.agents.sightings import Sightings
+from streams.columns.batch import Poison, RawBatch, Records, Rows
+from streams.detect.detector import Alarm
+
+log = logging.getLogger(__name__)
+
+
+class OutOfOrderError(TidegateError):
+    """A batch failed, so those behind it must not be stored: the mark would pass over it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch of one partition after step 3."""
+
+    batch: RawBatch
+    partition: Partition
+    after: int  # the offset up to which the partition had been taken in hand before
+    records: Records
+    rows: Rows
+    poison: Sequence[Poison]
+    alarms: Sequence[Alarm]
+
+
+class Storing:
+    """Stores batches of the partitions that share a connection; one batch after the other."""
+
+    def __init__(self, store: Store, producer: Producer, clock: Clock, *, region: str) -> None:
+        """Nothing is connected yet. The producer may be shared."""
+        self._store = store
+        self._producer = producer
+        self._clock = clock
+        self._region = region
+        self._sightings = Sightings()
+
+    def store(self, prepared: Sequence[Prepared]) -> None:
+        """Take prepared batches, at most one of each partition, through the steps outside.
+
+        Raises:
+            FencedError: another worker owns one of the partitions; nothing of these batches was stored by this call.
+            DeliveryError: Kafka did not confirm a dead letter or a request.
+            OutOfOrderError: what came before these batches was not stored.
+
+        """
+        for part in prepared:
+            if part.after != part.partition.position:
+                raise OutOfOrderError(f"{part.batch.topic}[{part.batch.partition}] offset {part.after}")
+            self._confirm_poison(part)
+        self._write(prepared)
+        for part in prepared:
+            self._store.see_devices(self._sightings.of(part.records, part.batch))  # step 6
+        self._producer.publish([self._request(alarm, part) for part in prepared for alarm in part.alarms])
+        for part in prepared:
+            part.partition.position = part.batch.end
+
+    def _confirm_poison(self, part: Prepared) -> None:
+        """Step 4."""
+        batch = part.batch
+        unconfirmed = [found for found in part.poison if batch.offsets[found.position] >= part.partition.next_offset]
+        if unconfirmed:
+            log.warning("%d records of %s[%d] cannot be used", len(unconfirmed), batch.topic, batch.partition)
+            self._producer.publish(
+                letters.of_poison(batch, unconfirmed, stage="ingest", region=self._region, clock=self._clock)
+            )
+
+    def _write(self, prepared: Sequence[Prepared]) -> None:
+        """Step 5."""
+        parts = [
+            PartitionRows(
+                part.partition.key,
+                part.partition.epoch,
+                next_offset=part.batch.end,
+                columns=part.rows.columns,
+                offsets=part.rows.offsets,
+                poison=part.batch.offsets[np.array([found.position for found in part.poison], dtype=np.int64)],
+            )
+            for part in prepared
+            if part.batch.end > part.partition.next_offset
+        ]
+        if not parts:
+            return
+        self._store.write(parts, self._confirm_conflicts)
+        for part in prepared:
+            part.partition.next_offset = max(part.partition.next_offset, part.batch.end)
+
+    def _confirm_conflicts(self, conflicts: Sequence[Conflict]) -> None:
+        self._producer.publish(letters.of_conflicts(conflicts, region=self._region, clock=self._clock))
+
+    def _request(self, alarm: Alarm, part: Prepared) -> Outgoing:
+        position = int(np.searchsorted(part.batch.offsets, alarm.last_offset))
+        request = request_for(
+            alarm,
+            self._store.device(alarm.device_id),
+            region=self._region,
+            topic=part.batch.topic,
+            partition=part.batch.partition,
+            accepted=from_micros(int(part.batch.accepted[position])),
+        )
+        return Outgoing(ANALYSIS_REQUESTS.name, alarm.device_id.encode(), encode(request))
