@@ -52,6 +52,16 @@ class IngestSettings(BaseModel):
     snapshot_share: Annotated[float, Field(gt=0, le=1)] = 0.05
 
 
+class MetricsSettings(BaseModel):
+    """Where a worker tells Prometheus about itself (`TIDEGATE_METRICS__…`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    # Of the fast lane's worker; the slow lane's takes the next one. Without a port nothing listens.
+    port: Annotated[int, Field(ge=1, le=65534)] | None = None
+
+
 class OpenAISettings(BaseSettings):
     """The two variables that every OpenAI client reads."""
 
@@ -88,6 +98,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     llm: LlmSettings = LlmSettings()
     ingest: IngestSettings = IngestSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @classmethod
     def settings_customise_sources(

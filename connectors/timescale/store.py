@@ -15,6 +15,7 @@ import psycopg
 import stamina
 from psycopg import Connection
 
+from connectors import metrics
 from connectors.errors import UnreachableError
 from connectors.timescale import devices, insights, ledger, policies, snapshots
 from connectors.timescale.connection import connect, kind_of
@@ -126,6 +127,7 @@ class Store:
                 try:
                     return step(self._connected())
                 except TRANSIENT as error:
+                    metrics.DATABASE_FAILURES.inc()
                     log.warning("the database failed, trying again: %s", _first_line(error))
                     self.close()
                     raise

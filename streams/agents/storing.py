@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from connectors import metrics
 from connectors.clock import Clock
 from connectors.kafka.producer import Outgoing, Producer
 from connectors.timescale.store import Store
@@ -64,6 +65,10 @@ class Storing:
             OutOfOrderError: what came before these batches was not stored.
 
         """
+        with metrics.BATCH_SECONDS.time():
+            self._store_all(prepared)
+
+    def _store_all(self, prepared: Sequence[Prepared]) -> None:
         for part in prepared:
             if part.after != part.partition.position:
                 raise OutOfOrderError(f"{part.batch.topic}[{part.batch.partition}] offset {part.after}")
@@ -101,7 +106,14 @@ class Storing:
         ]
         if not parts:
             return
-        self._store.write(parts, self._confirm_conflicts)
+        counts = self._store.write(parts, self._confirm_conflicts)
+        for outcome, count in (
+            ("stored", counts.stored),
+            ("duplicate", counts.duplicates),
+            ("conflict", counts.conflicts),
+            ("poison", counts.poison),
+        ):
+            metrics.RECORDS.labels(outcome).inc(count)
         for part in prepared:
             part.partition.next_offset = max(part.partition.next_offset, part.batch.end)
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from connectors import metrics
 from streams import reachable
 from streams.cli.output import ReadyFile, StoppedError, log_to_stderr, mark_ready, stop_signals
 from streams.settings import LaneName, load
@@ -38,6 +39,8 @@ def command(
     reachable.check(settings)
     if lane is Lanes.ALL:
         raise typer.Exit(_both())
+    if settings.metrics.port is not None:
+        metrics.serve(settings.metrics.host, settings.metrics.port + list(LaneName).index(LaneName(lane)))
     # Each lane has heavy libraries that the other does not need.
     composition = importlib.import_module(f"streams.app.{lane}")
     workers = importlib.import_module("streams.worker")

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from confluent_kafka import OFFSET_STORED, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from connectors import metrics
 from connectors.errors import ConnectorError
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,11 @@ class Client:
     def __init__(self, settings: Mapping[str, Any], owner: Owner, *, batch_records: int) -> None:
         """Take librdkafka's settings. Nothing is connected before `start`."""
         self._settings = dict(settings)
+        group = settings["group.id"]
+        self._paused_metric, self._pauses_metric = (
+            metrics.FETCHING_PAUSED.labels(group),
+            metrics.FETCHING_PAUSES.labels(group),
+        )
         self._owner = owner
         self._batch_records = batch_records
         self._inbox: queue.SimpleQueue[Step] = queue.SimpleQueue()
@@ -187,6 +193,8 @@ class Client:
                 log.info("what was fetched is not taken: fetching is paused")
                 consumer.pause([TopicPartition(*name) for name in self.assignment])
                 self.paused = True
+                self._paused_metric.set(1)
+                self._pauses_metric.inc()
             consumer.poll(0)  # answers for the group; what was fetched before the pause is read again after it
 
     def _take(self, consumer: Consumer) -> None:
@@ -231,6 +239,7 @@ class Client:
         consumer.resume([TopicPartition(*name) for name in names if self.paused])
         consumer.assign([TopicPartition(*name, self.positions.get(name, OFFSET_STORED)) for name in names])
         self.paused = False
+        self._paused_metric.set(0)
 
     def _serve(self, consumer: Consumer) -> None:
         while True:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from typing import Protocol
 
+from connectors import metrics
 from connectors.clock import Clock
 from connectors.errors import UnreachableError
 from connectors.kafka.admin import Admin
@@ -76,4 +77,7 @@ class Watch:
         positions = dict(watched.positions)
         bounds = await asyncio.to_thread(self._admin.bounds, positions) if positions else {}
         ends = {partition: bound.end for partition, bound in bounds.items()}
+        metrics.UNREAD.clear()  # of partitions that went to others
+        for (topic, number), position in positions.items():
+            metrics.UNREAD.labels(topic, number).set(ends[topic, number] - position)
         self._watchdog.look(self._clock.monotonic(), positions, ends, busy=watched.busy)

@@ -1,0 +1,45 @@
+"""What a process tells Prometheus about itself: every metric is declared here, and nowhere else."""
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+from connectors.errors import PortTakenError
+
+# -- reading from Kafka ------------------------------------------------------------------------------------------------
+
+FETCHING_PAUSED = Gauge(
+    "tidegate_fetching_paused",
+    "1 while nothing is fetched because nobody takes what was fetched: a database that is slow, full or away",
+    ["group"],
+)
+FETCHING_PAUSES = Counter("tidegate_fetching_pauses", "How often fetching was paused", ["group"])
+UNREAD = Gauge(
+    "tidegate_unread_records", "Records of a partition that were not handed to the lane yet", ["topic", "partition"]
+)
+
+# -- storing -----------------------------------------------------------------------------------------------------------
+
+RECORDS = Counter(
+    "tidegate_records",
+    "What became of rows and records: stored, duplicate (the same value was there), conflict (another value was there),"
+    " poison (it went to dead-letters)",
+    ["outcome"],
+)
+BATCH_SECONDS = Histogram(
+    "tidegate_batch_store_seconds",
+    "How long batches took from the first to the last step outside, waiting for the database included",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 300),
+)
+DATABASE_FAILURES = Counter("tidegate_database_failures", "How often a step in the database failed and was tried again")
+
+
+def serve(host: str, port: int) -> None:
+    """Answer `GET /metrics` on a thread of its own, until the process ends.
+
+    Raises:
+        PortTakenError: another program listens there.
+
+    """
+    try:
+        start_http_server(port, host)
+    except OSError:
+        raise PortTakenError("The metrics", f"{host}:{port}", "TIDEGATE_METRICS__PORT") from None
