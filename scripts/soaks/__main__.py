@@ -1,0 +1,5 @@
+"""`scripts/soak`."""
+
+from scripts.soaks.command import main
+
+main()
