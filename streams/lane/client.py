@@ -49,6 +49,7 @@ _PASSING = frozenset(
         KafkaError._RESOLVE,  # noqa: SLF001  # the same
         KafkaError._TIMED_OUT,  # noqa: SLF001  # the same
         KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001  # the same
+        KafkaError._WAIT_COORD,  # noqa: SLF001  # the same
         KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001  # the member has left and joins again with the next poll
     }
 )
@@ -189,13 +190,20 @@ class Client:
         try:
             self._inbox.get(timeout=POLL_S if self.paused else PAUSE_AFTER_S)(consumer)
         except queue.Empty:
-            if not self.paused and self.assignment:
-                log.info("what was fetched is not taken: fetching is paused")
-                consumer.pause([TopicPartition(*name) for name in self.assignment])
-                self.paused = True
-                self._paused_metric.set(1)
-                self._pauses_metric.inc()
-            consumer.poll(0)  # answers for the group; what was fetched before the pause is read again after it
+            self._pause(consumer)
+            # Answers for the group. A record may come out all the same, the first of partitions that were taken over
+            # in this very call: nobody asked for it, and what is paused is read again from its position.
+            if consumer.poll(0) is not None:
+                self._pause(consumer)
+
+    def _pause(self, consumer: Consumer) -> None:
+        if self.paused or not self.assignment:
+            return
+        log.info("what was fetched is not taken: fetching is paused")
+        consumer.pause([TopicPartition(*name) for name in self.assignment])
+        self.paused = True
+        self._paused_metric.set(1)
+        self._pauses_metric.inc()
 
     def _take(self, consumer: Consumer) -> None:
         """Somebody wants records: give what is there, without waiting for more."""
@@ -218,7 +226,7 @@ class Client:
                 records[partition].append(message)
             else:
                 records[partition] = [message]
-        # A rebalance in the middle: what was read before it belongs to whoever has the partitions now.
+        # Partitions were revoked in the middle: what was read before belongs to whoever has them next.
         if not records or generation != self.generation:
             return
         wanted, self._wanted = self._wanted, None
