@@ -72,12 +72,16 @@ class Counts:
 def claim(connection: "Connection[Row]", key: PartitionKey, *, owner: str, log_start: int, log_end: int) -> Marks:
     """Take a partition over: raise its epoch and give its marks. One that was never read starts at the log's start.
 
+    Whoever is in the middle of a transaction for the partition loses its session. A live owner has finished before its
+    partitions go to others; one that is frozen or cut off would keep the lock until its machine is given up.
+
     Raises:
         LogChangedError: the topic was deleted and made anew, its log ends before what is stored, or records that were
             not read yet have expired. Nothing is changed then: skipping them in silence is not for us to decide.
 
     """
     values = {**key.parameters(), "owner": owner, "start": log_start}
+    connection.execute(query("end_holders"), values)
     with connection.transaction():
         if connection.execute(query("other_lives"), values).fetchone() is not None:
             raise LogChangedError(

@@ -9,6 +9,15 @@ on conflict (cluster_id, topic, topic_id, partition)
 do update set epoch = nextval('sink_epochs'), owner = excluded.owner, updated = now()
 returning epoch, next_offset, snapshot_offset;
 
+-- name: end_holders
+-- Ends the sessions of ours that are in the middle of a transaction for the partition.
+select pg_terminate_backend(holder.pid)
+from sink_offsets s
+join pg_locks l on l.locktype = 'transactionid' and l.transactionid = s.xmax and l.granted
+join pg_stat_activity holder on holder.pid = l.pid and holder.usename = current_user
+where s.cluster_id = %(cluster_id)s and s.topic = %(topic)s and s.topic_id = %(topic_id)s
+  and s.partition = %(partition)s and holder.pid <> pg_backend_pid();
+
 -- name: other_lives
 -- Marks of a topic of the same name that is not the one we read: it was deleted and made anew.
 select distinct topic_id from sink_offsets

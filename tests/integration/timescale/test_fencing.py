@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -57,13 +58,12 @@ def test_an_epoch_does_not_come_back_after_the_topic_was_forgotten(
         store.write([part(owned, [(0, 1, 0)])], nobody)
 
 
-def test_a_claim_waits_for_a_writer_in_the_middle_of_its_transaction(
+def test_a_claim_does_not_wait_for_a_writer_that_stands_still_in_its_transaction(
     open_store: Callable[..., Store],
     owned: Owned,
     part: Part,
     claim: Claim,
     table: Table,
-    until_blocked: Callable[[], None],
     in_thread: ThreadPoolExecutor,
 ) -> None:
     zombie, successor = open_store(), open_store()
@@ -71,19 +71,44 @@ def test_a_claim_waits_for_a_writer_in_the_middle_of_its_transaction(
 
     def hold(_: Sequence[Conflict]) -> None:
         halfway.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
 
     writing = in_thread.submit(zombie.write, [part(owned, [(0, 1, 0), (0, 2, 0)])], hold)
     assert halfway.wait(20)
-    claiming = in_thread.submit(claim, successor)
-    until_blocked()
-    assert not claiming.done()
-    go_on.set()
-    assert writing.result(20) == Counts(stored=1, conflicts=1)
-    assert claiming.result(20).next_offset == 2  # the new owner knows of what the old one stored
+    try:
+        assert in_thread.submit(claim, successor).result(20).next_offset == 0  # it has the lock, and nothing is stored
+    finally:
+        go_on.set()
     with pytest.raises(FencedError):
-        zombie.write([part(owned, [(1, 1, 0)], at=2)], hold)
-    assert table() == [(0, 1, 0)]
+        writing.result(20)
+    assert table() == []
+
+
+def test_a_claim_leaves_alone_who_writes_for_other_partitions(
+    open_store: Callable[..., Store],
+    owned: Owned,
+    part: Part,
+    claim: Claim,
+    table: Table,
+    in_thread: ThreadPoolExecutor,
+) -> None:
+    writer, newcomer = open_store(), open_store()
+    halfway, go_on = threading.Event(), threading.Event()
+    attempts = []
+
+    def hold(_: Sequence[Conflict]) -> None:
+        attempts.append(1)
+        halfway.set()
+        assert go_on.wait(60)
+
+    writing = in_thread.submit(writer.write, [part(owned, [(0, 1, 0), (0, 2, 0)])], hold)
+    assert halfway.wait(20)
+    try:
+        claim(newcomer, replace(owned[0], partition=1))
+    finally:
+        go_on.set()
+    assert writing.result(20) == Counts(stored=1, conflicts=1)
+    assert (len(attempts), table()) == (1, [(0, 1, 0)])
 
 
 def test_a_writer_that_waits_for_a_claim_is_refused(
