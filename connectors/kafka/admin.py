@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported at run time only
 from confluent_kafka.cimpl import NewTopic
 
@@ -108,13 +108,23 @@ class Admin:
         ends = self._offsets(wanted, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the same
         return {key: Bounds(starts[key], ends[key]) for key in starts}
 
-    def committed(self, group: str) -> dict[Partition, int]:
-        """Give the offsets that a group has committed; empty for an unknown group."""
-        futures = self._client.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group)], request_timeout=self._timeout_s
-        )
-        answer = self._result(futures[group])
-        return {(tp.topic, tp.partition): tp.offset for tp in answer.topic_partitions if tp.offset >= 0}
+    def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Give the offsets that a group has committed, of those partitions that it has committed any of.
+
+        A consumer asks, which joins nothing: librdkafka's admin client ends the process when the broker goes away
+        while it asks this (an assertion in `rd_kafka_enq_once_del_source_return`, librdkafka issue 4605).
+        """
+        consumer = Consumer({**self._settings.client(), "group.id": group, "log_level": 0})
+        try:
+            found = consumer.committed([TopicPartition(*name) for name in partitions], self._timeout_s)
+        except KafkaException as error:
+            raise self._unreachable(error) from error
+        finally:
+            consumer.close()
+        for partition in found:
+            if partition.error is not None:
+                raise self._unreachable(KafkaException(partition.error))
+        return {(tp.topic, tp.partition): tp.offset for tp in found if tp.offset >= 0}
 
     def lag(self, group: str, topic: Topic | str) -> dict[Partition, int]:
         """Say how many records of each partition the group has not committed yet."""
@@ -122,8 +132,8 @@ class Admin:
         state = self.topics([name]).get(name)
         if state is None:
             return {}
-        committed = self.committed(group)
         bounds = self.bounds((name, number) for number in range(state.partitions))
+        committed = self.committed(group, bounds)
         return {key: bound.end - max(committed.get(key, bound.start), bound.start) for key, bound in bounds.items()}
 
     def _offsets(self, wanted: list[TopicPartition], spec: OffsetSpec) -> Mapping[Partition, int]:

@@ -110,7 +110,7 @@ async def test_it_reads_on_from_where_its_owner_says_whatever_was_committed(kafk
         assert await take(client, 10) == list(range(10))
         (home,) = [name for name, position in client.positions.items() if position == 10]
         await commit(client, {home: 10})
-    assert Admin(kafka).committed(f"group-of-{topic}")[home] == 10
+    assert Admin(kafka).committed(f"group-of-{topic}", [home])[home] == 10
     second = Owner(start={home[1]: 4})
     async with member(kafka, topic, second) as client:
         assert await take(client, 6) == list(range(4, 10))
@@ -151,7 +151,7 @@ async def test_what_is_in_hand_is_finished_and_committed_before_partitions_go(ka
         first.on_revoked = finish
         async with member(kafka, topic, Owner()):
             assert committed.is_set()
-            assert Admin(kafka).committed(f"group-of-{topic}")[home] == 10
+            assert Admin(kafka).committed(f"group-of-{topic}", [home])[home] == 10
         assert first.told[:4] == ["rebalancing", "assigned", "rebalancing", "revoked"]
 
 
