@@ -5,7 +5,6 @@ device must have one home: so everything of ours that writes to Kafka goes throu
 """
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,10 +13,9 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as ConfluentProducer
 
 from connectors.errors import ConnectorError, SlowDownError
+from connectors.kafka import said
 from connectors.kafka.settings import KafkaSettings
 from schemas.topics import TOPICS
-
-log = logging.getLogger(__name__)
 
 POLL_S = 0.05
 
@@ -62,7 +60,7 @@ class Producer:
                 "queue.buffering.max.kbytes": 256 * 1024,
                 "log_level": 3,
             },
-            logger=log,
+            logger=said.log,
         )
         self._timeout_s = settings.delivery_timeout_s
         self._closing = threading.Event()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from connectors.timescale.ledger import FencedError
 from scripts.soaks.book import Counter
 from scripts.soaks.invariants import Comparison
 from scripts.soaks.outside import Counts, Letters
@@ -13,6 +14,8 @@ from scripts.soaks.workers import WORKERS, Exit
 EXAMPLES: Final = 3
 # Of a worker: what its libraries take (half of it), batches in hand, and the detectors of a thousand devices.
 MOST_RSS_MIB: Final = 1024
+# What a process may end for by itself while a fault lasts: it was fenced, or a server was away when it started.
+REASONS: Final = (str(FencedError()), "does not answer at")
 
 
 def rows(report: Report, found: Sequence[Comparison], strangers: int) -> None:
@@ -100,6 +103,10 @@ def processes(report: Report, exits: Sequence[Exit], rss_mib: dict[str, float], 
     for exit_ in exits:
         if not exit_.cause:
             report.violations.append(f"{exit_.process} ended with code {exit_.code} for no fault: {exit_.reason}")
+        elif not exit_.meant and not any(words in exit_.reason for words in REASONS):
+            report.violations.append(
+                f"{exit_.process} ended with code {exit_.code} while {exit_.cause} went on: {exit_.reason}"
+            )
         elif exit_.meant and "stopped" in exit_.cause and exit_.code:
             report.violations.append(f"{exit_.process} was stopped in order and ended with code {exit_.code}")
     for name, code in codes.items():

@@ -17,6 +17,7 @@ from confluent_kafka import OFFSET_STORED, Consumer, KafkaError, KafkaException,
 
 from connectors import metrics
 from connectors.errors import ConnectorError
+from connectors.kafka import said
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +167,7 @@ class Client:
 
     def _run(self, topics: list[str]) -> None:
         try:
-            consumer = Consumer(self._settings, logger=log)
+            consumer = Consumer(self._settings, logger=said.log)
         except KafkaException as error:
             self._fail(error)
             return

@@ -6,12 +6,15 @@ import json
 import pytest
 from rich.console import Console
 
+from connectors.timescale.ledger import FencedError
 from scripts.soaks import verdict
 from scripts.soaks.book import Counter
 from scripts.soaks.outside import Counts, Letters
 from scripts.soaks.report import FaultFigures, Report
 from scripts.soaks.sampler import Findings
 from scripts.soaks.workers import Exit
+
+FENCED = str(FencedError())
 
 
 @pytest.fixture
@@ -65,7 +68,9 @@ def test_poison_that_is_counted_twice_is_found(report: Report) -> None:
     ("exit_", "fine"),
     [
         (Exit("worker-1", 137, "", "worker killed", meant=True), True),
-        (Exit("worker-1", 1, "fenced", "worker asleep beyond its session", meant=False), True),
+        (Exit("worker-1", 1, FENCED, "worker asleep beyond its session", meant=False), True),
+        (Exit("worker-1", 1, "it broke", "worker asleep beyond its session", meant=False), False),
+        (Exit("worker-1", 1, FENCED, "", meant=False), False),
         (Exit("worker-1", 1, "it broke", "", meant=False), False),
         (Exit("worker-1", 0, "", "worker stopped, another joins", meant=True), True),
         (Exit("worker-1", 1, "", "worker stopped, another joins", meant=True), False),
