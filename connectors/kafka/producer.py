@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as ConfluentProducer
@@ -38,6 +39,10 @@ class Outgoing:
 
 def _refused(topic: str, why: str) -> DeliveryError:
     return DeliveryError(f"Kafka did not take a record for {topic}: {why}")
+
+
+def _report(on_delivery: Delivery, error: KafkaError | None, message: Message) -> None:
+    on_delivery(None if error is None else _refused(str(message.topic()), error.str()))
 
 
 class Producer:
@@ -82,12 +87,11 @@ class Producer:
             SlowDownError: the queue is full: nothing was taken, try again after a pause.
 
         """
-
-        def report(error: KafkaError | None, _message: Message) -> None:
-            on_delivery(None if error is None else _refused(topic, error.str()))
-
+        report = partial(_report, on_delivery)
         try:
-            self._producer.produce(topic, value, key, on_delivery=report, headers=list((headers or {}).items()))
+            self._producer.produce(
+                topic, value, key, on_delivery=report, headers=list(headers.items()) if headers else []
+            )
         except BufferError as error:
             raise SlowDownError("the queue to Kafka is full") from error
         except KafkaException as error:
@@ -101,10 +105,11 @@ class Producer:
 
         """
         waiting = _Waiting()
-        for record in records:
-            self._queue(record, waiting)
+        count = 0
+        for count, record in enumerate(records, 1):  # noqa: B007  # how many they are is known in the end only
+            self._queue(record, waiting.report)
         # librdkafka reports each record within its delivery time-out; the margin is for the reporting itself.
-        waiting.wait(self._timeout_s + 5.0)
+        waiting.wait(count, self._timeout_s + 5.0)
 
     async def publish_soon(self, records: Iterable[Outgoing]) -> None:
         """Do what `publish` does without holding up the event loop."""
@@ -118,12 +123,11 @@ class Producer:
         self._producer.purge()  # what could not be written in time is reported as such, or closing would wait for it
         self._producer.close()
 
-    def _queue(self, record: Outgoing, waiting: "_Waiting") -> None:
+    def _queue(self, record: Outgoing, on_delivery: Delivery) -> None:
         while True:
             try:
-                self.send(record.topic, record.key, record.value, headers=record.headers, on_delivery=waiting.expect())
+                self.send(record.topic, record.key, record.value, headers=record.headers, on_delivery=on_delivery)
             except SlowDownError:
-                waiting.forget()
                 self._closing.wait(POLL_S)
             else:
                 return
@@ -137,28 +141,21 @@ class _Waiting:
     """Counts delivery reports until the last one is in."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._open = 0
+        self._all_in = threading.Condition()
+        self._open = 0  # below zero until it is known how many there will be
         self._error: Exception | None = None
 
-    def expect(self) -> Delivery:
-        with self._changed:
-            self._open += 1
-        return self._report
-
-    def forget(self) -> None:
-        with self._changed:
-            self._open -= 1
-
-    def _report(self, error: Exception | None) -> None:
-        with self._changed:
+    def report(self, error: Exception | None) -> None:
+        with self._all_in:
             self._open -= 1
             self._error = self._error or error
-            self._changed.notify_all()
+            if not self._open:
+                self._all_in.notify_all()
 
-    def wait(self, timeout_s: float) -> None:
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._open == 0, timeout_s):
+    def wait(self, count: int, timeout_s: float) -> None:
+        with self._all_in:
+            self._open += count
+            if not self._all_in.wait_for(lambda: self._open == 0, timeout_s):
                 raise DeliveryError(f"Kafka did not answer within {timeout_s:.0f} s")
             if self._error is not None:
                 raise self._error
