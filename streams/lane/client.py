@@ -242,10 +242,11 @@ class Client:
         """Read every partition from after the last record that was delivered; what was fetched is forgotten.
 
         By assigning anew: `seek` refuses while a fetcher is being started, and `resume` leaves a partition standing
-        still of which nothing was read before the pause (librdkafka 2.16).
+        still of which nothing was read before the pause (librdkafka 2.16). All are resumed, for a partition that was
+        taken away while it was paused is still paused when it comes back.
         """
         names = sorted(self.assignment)
-        consumer.resume([TopicPartition(*name) for name in names if self.paused])
+        consumer.resume([TopicPartition(*name) for name in names])
         consumer.assign([TopicPartition(*name, self.positions.get(name, OFFSET_STORED)) for name in names])
         self.paused = False
         self._paused_metric.set(0)

@@ -59,9 +59,10 @@ def topic(kafka: KafkaSettings, topic_name: str) -> str:
     return topic_name
 
 
-def produce(kafka: KafkaSettings, topic: str, values: range) -> None:
+def produce(kafka: KafkaSettings, topic: str, values: range, *, each: bool = False) -> None:
+    """Write values to one partition or, with a key for each, to all."""
     producer = Producer(kafka)
-    producer.publish([Outgoing(topic, b"device", b"%d" % value) for value in values])  # one key: one partition
+    producer.publish([Outgoing(topic, b"device%d" % (value * each), b"%d" % value) for value in values])
     producer.close()
 
 
@@ -153,6 +154,28 @@ async def test_what_is_in_hand_is_finished_and_committed_before_partitions_go(ka
             assert committed.is_set()
             assert Admin(kafka).committed(f"group-of-{topic}", [home])[home] == 10
         assert first.told[:4] == ["rebalancing", "assigned", "rebalancing", "revoked"]
+
+
+@pytest.mark.apache_kafka  # the same
+async def test_a_partition_that_went_while_paused_is_read_when_it_comes_back(kafka: KafkaSettings, topic: str) -> None:
+    owner = Owner()
+    async with member(kafka, topic, owner) as client:
+        async with asyncio.timeout(10):
+            while not client.paused:  # noqa: ASYNC110  # it is set on another thread
+                await asyncio.sleep(0.05)
+        read: set[int] = set()
+
+        async def read_on() -> None:
+            while len(read) < 20:
+                read.update(values(await client.fetch()))
+
+        async with member(kafka, topic, Owner()):
+            assert len(client.assignment) == 1
+            reading = asyncio.ensure_future(read_on())  # so that it is not paused when the other partition comes back
+            await asyncio.sleep(1.0)
+        produce(kafka, topic, range(20), each=True)
+        await asyncio.wait_for(reading, 30)
+        assert {number for _, number in client.positions} == {0, 1}
 
 
 async def test_a_position_that_has_expired_ends_the_reading(kafka: KafkaSettings, topic: str) -> None:
