@@ -21,6 +21,7 @@ from connectors.timescale import policies
 from connectors.timescale.connection import DatabaseKind, connect, kind_of
 from connectors.timescale.connection import address as database_address
 from connectors.timescale.migrate import migrate
+from connectors.timescale.settings import DatabaseSettings
 from schemas.topics import TOPICS
 from streams import reachable
 from streams.settings import Settings
@@ -192,10 +193,15 @@ def running(settings: Settings, say: Say) -> Iterator[Pipeline]:
 def prepare(settings: Settings) -> DatabaseKind:
     """Make the topics and tables that are missing, and set the database's own jobs; give its kind."""
     Admin(settings.kafka).apply(TOPICS)
-    with connect(settings.database, autocommit=True) as connection:
+    return prepare_database(settings.database)
+
+
+def prepare_database(settings: DatabaseSettings) -> DatabaseKind:
+    """Make the tables that are missing, and set the database's own jobs; give its kind."""
+    with connect(settings, autocommit=True) as connection:
         migrate(connection)
         kind = kind_of(connection)
-        policies.apply(connection, kind, settings.database, datetime.now(UTC))
+        policies.apply(connection, kind, settings, datetime.now(UTC))
     return kind
 
 

@@ -14,7 +14,7 @@ from connectors.errors import PortTakenError, UnreachableError
 from schemas.errors import TidegateError
 from streams.settings import SettingsError
 
-BENCHES = ("ingest", "devices", "publish")
+BENCHES = ("ingest", "sink", "publish", "devices")
 WRONG_USAGE = (PortTakenError, SettingsError, UnreachableError)
 
 

@@ -23,9 +23,9 @@ from connectors.embedded import stack
 from connectors.embedded.choice import Say
 from connectors.errors import ConnectorError
 from connectors.kafka.admin import Admin
-from schemas.topics import TOPICS
+from schemas.topics import TOPICS, Topic
 from streams import reachable
-from streams.pipeline import prepare
+from streams.pipeline import prepare_database
 from streams.settings import Settings, load
 
 Part = Literal["kafka", "database", "redis", "mqtt"]
@@ -82,7 +82,7 @@ class Servers:
             if self.kinds["database"].startswith("timescaledb"):
                 with psycopg.connect(own, autocommit=True) as connection:
                     connection.execute("create extension if not exists timescaledb")
-            prepare(settings)
+            prepare_database(database)
             yield settings
         finally:
             with psycopg.connect(url, autocommit=True) as admin:
@@ -140,10 +140,10 @@ def running(
         yield Servers(complete, folder, kinds, versions)
 
 
-def delete_topics(settings: Settings) -> None:
-    """Delete Tidegate's topics and wait until they are gone."""
+def delete_topics(settings: Settings, topics: Sequence[Topic] = TOPICS) -> None:
+    """Delete topics and wait until they are gone."""
     client, admin = AdminClient({**settings.kafka.client(), "log_level": 0}), Admin(settings.kafka)
-    names = [topic.name for topic in TOPICS]
+    names = [topic.name for topic in topics]
     there = list(admin.topics(names))
     if not there:
         return

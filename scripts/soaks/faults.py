@@ -148,6 +148,17 @@ def _away(part: Part) -> "Callable[[World], None]":
     return run
 
 
+def _silent(part: Part) -> "Callable[[World], None]":
+    def run(world: World) -> None:
+        world.servers.freeze(part)
+        try:
+            world.hold()
+        finally:
+            world.servers.thaw(part)
+
+    return run
+
+
 def _turned(link: "Callable[[World], Proxy]", mode: Mode) -> "Callable[[World], None]":
     def run(world: World) -> None:
         proxy = link(world)
@@ -209,6 +220,7 @@ FAULTS: Final[Mapping[str, Callable[[World], None]]] = {
     "MQTT broker stopped and started": _broker_stopped,
     "bridge cut off from the MQTT broker": _turned(_mqtt, Mode.CUT),
     "Kafka killed": _killed("kafka"),
+    "Kafka silent": _silent("kafka"),
     "database killed": _killed("database"),
     "database refuses connections": _turned(_database, Mode.CUT),
     "database refuses connections for a minute": _refused_for_long,

@@ -31,6 +31,7 @@ LONG: Final[tuple[Step, ...]] = (
     ("MQTT broker stopped and started", "worker killed", "gateway killed"),
     ("bridge cut off from the MQTT broker", "sessions of the database terminated"),
     ("Kafka killed", "bridge killed"),
+    ("Kafka silent", "gateway killed"),
     ("database killed", "gateway killed"),
     ("database refuses connections", "MQTT broker killed"),
     ("connections to the database reset", "worker killed", "connections to the database reset"),

@@ -56,15 +56,20 @@ class Servers:
 
     def kill(self, part: Part) -> None:
         """Kill a server at once (SIGKILL), and return when it is gone."""
-        folder = self.server(part).data_dir
-        if folder is None:
-            raise ConnectorError(f"{part} runs in a container, which a soak cannot kill")
-        os.kill(running_in(folder).pid, signal.SIGKILL)
+        self._signal(part, signal.SIGKILL)
         deadline = time.monotonic() + GONE_WITHIN_S
         while self.server(part).alive:
             if time.monotonic() > deadline:
                 raise ConnectorError(f"{part} was killed and has not ended")
             time.sleep(POLL_S)
+
+    def freeze(self, part: Part) -> None:
+        """Let a server stand still: it takes connections, as a network that swallows all would, and says nothing."""
+        self._signal(part, signal.SIGSTOP)
+
+    def thaw(self, part: Part) -> None:
+        """Let it go on."""
+        self._signal(part, signal.SIGCONT)
 
     def stop(self, part: Part) -> None:
         """Stop a server in order."""
@@ -77,6 +82,12 @@ class Servers:
         setattr(self._own, part, server)
         if server.address != before.address:
             raise ConnectorError(f"{part} came back at another address: its port was taken meanwhile")
+
+    def _signal(self, part: Part, number: signal.Signals) -> None:
+        folder = self.server(part).data_dir
+        if folder is None:
+            raise ConnectorError(f"{part} runs in a container, which a soak cannot send a signal")
+        os.kill(running_in(folder).pid, number)
 
     def settings(self, settings: Settings, *, proxied: bool) -> Settings:
         """Fill in the addresses: as Tidegate gets them, through the proxies, or as the soak itself uses them."""

@@ -11,7 +11,7 @@ from connectors.embedded import ports
 from connectors.embedded.choice import Say
 from connectors.errors import ConnectorError
 from scripts.benches.machine import machine, versions
-from scripts.soaks import invariants, outside, plan, servers, verdict
+from scripts.soaks import anew, invariants, outside, plan, servers, verdict
 from scripts.soaks.book import IN_PEACE, Book, Counter, Present
 from scripts.soaks.faults import FAULTS, World
 from scripts.soaks.fleet import Stream
@@ -128,6 +128,7 @@ class _Soak:
         self._look = looking(direct, ())
         self._judge = Judge()
         self._done: list[tuple[plan.Step, float]] = []
+        self._records = 0  # in the log, when nothing is sent any more
 
     def run(self, report: Report, steps: Iterable[plan.Step], until_s: float) -> None:
         """Start all, inject faults until a moment of the monotonic clock, drain, judge."""
@@ -145,6 +146,10 @@ class _Soak:
         try:
             self._progress("waiting for the last row")
             self._drain(report)
+            sampler.stop()
+            self._progress("topic made anew")
+            anew.made_anew(report, self._direct, self._supervisor)
+            self._clock.say("topic made anew: the workers have ended")
         except ConnectorError as error:
             report.violations.append(f"stuck: {error}")
         finally:
@@ -191,6 +196,7 @@ class _Soak:
         wanted = next(book.accepted for book in self._flow.books if book.stream.name == MQTT)
         until(lambda: arrived.now() >= wanted or arrived.still_s > STILL_S, DRAINED_WITHIN_S)
         ends = self._ends()
+        self._records = sum(ends.values())
         self._wait("at the end", lambda: self._supervisor.ready and self._stored(ends))
 
     @property
@@ -234,8 +240,7 @@ class _Soak:
         counts = outside.counts(self._url)
         found = invariants.compare(table, flow.books, {MQTT: self._world.broker_killed})
         verdict.rows(report, found, invariants.strangers(table, flow.books, flow.counters))
-        log_records = sum(self._log.ends().values())
-        verdict.counted(report, counts, table_rows=len(table), log_records=log_records)
+        verdict.counted(report, counts, table_rows=len(table), log_records=self._records)
         letters = outside.letters(self._direct.kafka)
         verdict.letters(report, letters, flow.load.poison, counts, flow.counters)
         verdict.order(report, self._judge.findings, invariants.standing(table, flow.counters), flow.counters)

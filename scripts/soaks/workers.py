@@ -174,18 +174,18 @@ class Supervisor:
             self._thread.join()
 
     def stop(self) -> dict[str, int]:
-        """Stop all in order; give the exit codes."""
+        """Stop in order all that still run; give their exit codes."""
         self.rest()
-        for process in self.processes.values():
+        running = {name: process for name, process in self.processes.items() if process.leash.alive}
+        for process in running.values():
             with contextlib.suppress(psutil.Error, ConnectorError):
-                if process.leash.alive:
-                    process.process.send_signal(signal.SIGTERM)
+                process.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + GRACE_S
-        while any(process.leash.alive for process in self.processes.values()) and time.monotonic() < deadline:
+        while any(process.leash.alive for process in running.values()) and time.monotonic() < deadline:
             time.sleep(POLL_S)
         for process in self.processes.values():
             process.leash.stop()
-        return {name: process.leash.exit_code or 0 for name, process in self.processes.items()}
+        return {name: process.leash.exit_code or 0 for name, process in running.items()}
 
     def _watch(self) -> None:
         while self._watching.is_set():

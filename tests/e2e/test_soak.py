@@ -21,6 +21,7 @@ pytestmark = [
 
 # On a machine with other work a worker takes its time to start, and some steps are left for the next time.
 KINDS = 8
+WORKERS = 3
 READINGS = 20_000
 ROOT = Path(__file__).parents[2]
 SEED = "1"
@@ -57,6 +58,7 @@ def test_nothing_is_lost_and_nothing_stands_twice_whatever_dies(servers_dir: Pat
     assert checks["counters that do not stand at their last count"] == 0
     assert checks["counts that lost, in dead letters"] > 0
     assert checks["of them duplicates"] > 0
+    assert checks["workers that ended when the topic was made anew"] == WORKERS
 
 
 def test_a_soak_kills_no_server_that_it_was_given(tmp_path: Path) -> None:
