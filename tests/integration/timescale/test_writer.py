@@ -68,6 +68,13 @@ def test_offsets_with_gaps_and_records_of_several_metrics(
     assert [value for _, value, _ in table()] == [1, 2, 3, 4, 5]
 
 
+def test_rows_lie_in_the_order_of_their_key(
+    store: Store, owned: Owned, part: Part, nobody: OnConflicts, fetch: Callable[..., list[tuple[object, ...]]]
+) -> None:
+    store.write([part(owned, [(3, 1, 0), (1, 2, 0), (2, 3, 0)])], nobody)
+    assert fetch("select value from readings order by tableoid, ctid") == [(2,), (3,), (1,)]
+
+
 @pytest.mark.parametrize(("policy", "stands"), [(ConflictPolicy.FIRST, 1.0), (ConflictPolicy.LAST, 3.0)])
 @pytest.mark.parametrize("batches", [(3,), (1, 1, 1), (2, 1), (1, 2)])
 def test_the_policy_decides_and_the_losers_are_handed_over(

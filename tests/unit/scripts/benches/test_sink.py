@@ -8,7 +8,7 @@ import pyarrow as pa
 from scripts.benches.load import INTERVAL
 from scripts.benches.measure import Measured
 from scripts.benches.sink import BELOW, FRESH, REPEATS, ROWS, SIZES, Kind, report
-from scripts.benches.sinks import BARE_COPY, DEVICES, STAGED, TIDEGATE, UNNEST, WAYS, batches
+from scripts.benches.sinks import ORDERED_COPY, DEVICES, STAGED, TIDEGATE, UNNEST, WAYS, batches
 from streams.columns.batch import ROW_SCHEMA
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -21,7 +21,7 @@ def figures(rates: dict[tuple[str, Kind], list[float]], size: int) -> dict[tuple
 def test_ratios_and_the_goal_follow_from_medians() -> None:
     rates = {
         (TIDEGATE, FRESH): [90.0, 60.0, 75.0],
-        (BARE_COPY, FRESH): [100.0, 250.0, 90.0],
+        (ORDERED_COPY, FRESH): [100.0, 250.0, 90.0],
         (STAGED, FRESH): [50.0],
         (TIDEGATE, BELOW): [1000.0],
         (STAGED, BELOW): [100.0],
@@ -41,7 +41,7 @@ def test_ratios_and_the_goal_follow_from_medians() -> None:
 
 
 def test_the_goal_is_about_the_largest_batches() -> None:
-    rates = {(TIDEGATE, FRESH): [100.0], (BARE_COPY, FRESH): [100.0]}
+    rates = {(TIDEGATE, FRESH): [100.0], (ORDERED_COPY, FRESH): [100.0]}
     (goal,) = report(figures(rates, 1_000), {}).goals
     assert (goal.value, goal.met) == (None, False)
     rates[TIDEGATE, FRESH] = [69.0]
