@@ -8,7 +8,7 @@ import pyarrow as pa
 from scripts.benches.load import INTERVAL
 from scripts.benches.measure import Measured
 from scripts.benches.sink import BELOW, FRESH, REPEATS, ROWS, SIZES, Kind, report
-from scripts.benches.sinks import ORDERED_COPY, DEVICES, STAGED, TIDEGATE, UNNEST, WAYS, batches
+from scripts.benches.sinks import DEVICES, ORDERED_COPY, STAGED, TIDEGATE, UNNEST, WAYS, batches
 from streams.columns.batch import ROW_SCHEMA
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -30,13 +30,13 @@ def test_ratios_and_the_goal_follow_from_medians() -> None:
     }
     said = report(figures(rates, 20_000), {})
     assert {name: value for name, value in said.ratios.items() if value is not None} == {
-        "tidegate / bare COPY BINARY, batches of 20,000": 0.75,
+        f"tidegate / {ORDERED_COPY}, batches of 20,000": 0.75,
         "tidegate / staging table and ON CONFLICT DO NOTHING, batches of 20,000": 1.5,
         "tidegate / staging table and ON CONFLICT DO NOTHING, again below the mark, batches of 20,000": 10.0,
         "tidegate / staging table and ON CONFLICT DO NOTHING, as new records, batches of 20,000": 0.25,
     }
     (goal,) = said.goals
-    assert (goal.name, goal.value, goal.goal) == ("tidegate / bare COPY BINARY, batches of 20,000", 0.75, 0.7)
+    assert (goal.name, goal.value, goal.goal) == (f"tidegate / {ORDERED_COPY}, batches of 20,000", 0.75, 0.7)
     assert goal.met
 
 
