@@ -1,4 +1,7 @@
-"""A bare row loop: confluent-kafka, fastavro, COPY BINARY row by row; no ledger, no checks, no statistics."""
+"""A bare row loop: confluent-kafka, fastavro, COPY BINARY row by row; no ledger, no checks, no statistics.
+
+`BENCH_CONSUME` says how it consumes: how many messages at once, and for how many seconds it waits until they are there.
+"""
 
 import io
 import json
@@ -11,7 +14,7 @@ import psycopg
 from confluent_kafka import Consumer
 
 FRAME = 5
-BATCH = 20_000
+CONSUME = "20000 0.1"
 COPY = "copy readings (ts, device_id, metric, value, accepted) from stdin (format binary)"
 TYPES = ("timestamptz", "text", "text", "float8", "timestamptz")
 
@@ -28,9 +31,11 @@ def main() -> None:
         }
     )
     consumer.subscribe(["readings"])
+    count, wait_s = os.environ.get("BENCH_CONSUME", CONSUME).split()
+    batch, timeout = int(count), float(wait_s)
     with psycopg.connect(os.environ["BENCH_DATABASE"]) as connection:
         while True:
-            messages = consumer.consume(BATCH, 0.1)
+            messages = consumer.consume(batch, timeout)
             if not messages:
                 continue
             with connection.cursor() as cursor, cursor.copy(COPY) as copy:
