@@ -43,7 +43,7 @@ class IngestSettings(BaseModel):
     # At the most: nothing waits for a batch to fill, but while one is stored the next one grows.
     batch_records: Annotated[int, Field(ge=1)] = 20_000
     # Connections to the database that rows are stored through at once, each with partitions of its own.
-    connections: Annotated[int, Field(ge=1, le=16)] = 2
+    connections: Annotated[int, Field(ge=1, le=16)] = 4
     detection: bool = True
     # Bounds of the adaptive interval between two detector snapshots.
     snapshot_min_s: Seconds = 1.0
