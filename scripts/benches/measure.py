@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from connectors.errors import ConnectorError
 from connectors.timescale.connection import connect
-from scripts.benches import commits
+from scripts.benches import commits, visible
 from scripts.benches.commits import Span
 from scripts.benches.load import Load
 from scripts.benches.processes import Watched, watched
@@ -53,7 +53,7 @@ def measure(system: System, load: Load, settings: Settings, folder: Path) -> Mea
     """
     with connect(settings.database, autocommit=True) as session:
         _settle(session)
-        ahead = _ahead(session)
+        ahead = visible.ahead(session) / visible.US_PER_S
         variables = system.variables(settings, load, folder)
         with watched(system.command(), folder=folder, environment=variables) as process:
             _until_done(process, session, load)
@@ -105,12 +105,6 @@ def _settle(session: Session) -> None:
         session.execute("checkpoint")
     except psycopg.errors.InsufficientPrivilege:
         return
-
-
-def _ahead(session: Session) -> float:
-    """Say by how many seconds the database's clock is ahead of ours."""
-    row = session.execute("select extract(epoch from clock_timestamp())::float8").fetchone()
-    return float(str(row[0])) - time.time() if row else 0.0
 
 
 def _number(session: Session, statement: str) -> int:
