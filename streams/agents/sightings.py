@@ -15,12 +15,13 @@ from numba import from_dtype, types
 from connectors.timescale.devices import DeviceSeen
 from schemas.instants import from_micros
 from streams.columns.batch import RawBatch, Records
-from streams.columns.compiled import compiled
+from streams.columns.compiled import compiled, inner
 from streams.columns.texts import Texts
 
 Int64 = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 Table = npt.NDArray[np.void]
+Bools = npt.NDArray[np.bool_]
 
 # How old `devices.last_seen` may be while a device goes on sending, in microseconds. A device is written again at some
 # time in the second half of it, so that those that were written together, as after a start, do not come back together.
@@ -36,8 +37,6 @@ _DEVICE = np.dtype(
         ("said", np.uint64),  # the hash of the units and tags that were written
         ("written", np.int64),  # when, in microseconds since the epoch
         ("due", np.int64),  # when it is to be written again
-        ("first", np.int64),  # its first and its last reading in the latest batch that it stood in,
-        ("last", np.int64),  # counted over all batches from 1 on
     ]
 )
 _FEWEST = 256
@@ -51,20 +50,20 @@ class Sightings:
         self._key = np.array([secrets.randbits(64), secrets.randbits(64)], dtype=np.uint64)
         self._table = np.zeros(_FEWEST, dtype=_DEVICE)
         self._count = 0
-        self._next = 1
 
     def of(self, records: Records, batch: RawBatch) -> list[DeviceSeen]:
         """Give the devices of a batch that have to be written, each with its units and tags of the latest reading."""
-        if not len(records):
-            return []
-        self._make_room(len(records))
         devices = np.maximum(Texts.of(records.columns.column("device_id")).hashes(self._key), _ONE)
-        accepted = batch.accepted[records.positions]
-        first, last = np.empty((2, len(records)), dtype=np.int64)
-        self._count += _take(self._table, devices, self._next, first)
-        count = _choose(self._table, first, accepted, self._said(records), self._next, last)
-        self._next += len(records)
-        return _seen(records, accepted, first[:count], last[:count])
+        accepted, said = batch.accepted[records.positions], self._said(records)
+        found = np.empty(len(records), dtype=np.int64)
+        count = _look(self._table, devices, accepted, said, found)
+        if not count:
+            return []
+        first, last = _first_and_last(devices, devices[found[:count]])
+        self._make_room(len(last))
+        chosen = np.empty(len(last), dtype=np.bool_)
+        self._count += _choose(self._table, devices[last], accepted[last], said[last], chosen)
+        return _seen(records, accepted, first[chosen], last[chosen])
 
     def _said(self, records: Records) -> Hashes:
         """Hash each reading's units and tags, in whatever order they stand."""
@@ -88,6 +87,16 @@ class Sightings:
             self._table = table
 
 
+def _first_and_last(devices: Hashes, wanted: Hashes) -> tuple[Int64, Int64]:
+    """Find where each wanted device stands first and last in a batch, in the order of the latter."""
+    theirs = np.flatnonzero(np.isin(devices, wanted))
+    _, first = np.unique(devices[theirs], return_index=True)
+    _, from_behind = np.unique(devices[theirs[::-1]], return_index=True)
+    last = theirs[::-1][from_behind]
+    order = np.argsort(last)
+    return theirs[first][order], last[order]
+
+
 def _seen(records: Records, accepted: Int64, first: Int64, last: Int64) -> list[DeviceSeen]:
     if not len(last):
         return []
@@ -109,63 +118,63 @@ _TABLE = types.Array(from_dtype(_DEVICE), 1, "C")
 _INT64S = types.Array(types.int64, 1, "C")
 _INT64S_READ = types.Array(types.int64, 1, "C", readonly=True)
 _HASHES = types.Array(types.uint64, 1, "C")
-_ALWAYS = np.iinfo(np.int64).min
+_BOOLS = types.Array(types.bool_, 1, "C")
 
 
-@compiled(types.int64(_TABLE, _HASHES, types.int64, _INT64S))
-def _take(table: Table, devices: Hashes, start: int, places: Int64) -> int:
-    """Note where each device stands first and last; give the place of each reading's device, and how many are new."""
+@inner
+def _place(table: Table, device: np.uint64) -> np.uint64:
+    """Find where a device stands, or the free place where it would."""
+    mask = np.uint64(len(table) - 1)
+    place = device & mask
+    while table[place].hash and table[place].hash != device:
+        place = (place + _ONE) & mask
+    return place
+
+
+@inner
+def _worth_writing(device: np.void, when: int, said: np.uint64) -> bool:
+    if device.hash == 0:
+        return True
+    return when >= device.due or (said != device.said and when - device.written >= CHANGES_US)
+
+
+@compiled(types.int64(_TABLE, _HASHES, _INT64S_READ, _HASHES, _INT64S))
+def _look(table: Table, devices: Hashes, accepted: Int64, said: Hashes, found: Int64) -> int:
+    """Find the readings that say something worth writing; give how many (mostly none). Nothing is changed."""
     mask = np.uint64(len(table) - 1)
     # Memory answers late, but it answers many questions at once: this loop asks for what the next one needs.
     for position in range(len(devices)):
-        places[position] = table[devices[position] & mask].last
+        found[position] = table[devices[position] & mask].due
+    count = 0
+    for position in range(len(devices)):
+        place = _place(table, devices[position])
+        if _worth_writing(table[place], accepted[position], said[position]):
+            found[count] = position
+            count += 1
+    return count
+
+
+@compiled(types.int64(_TABLE, _HASHES, _INT64S, _HASHES, _BOOLS))
+def _choose(table: Table, devices: Hashes, accepted: Int64, said: Hashes, chosen: Bools) -> int:
+    """Say of each device, by its last reading, whether it is written, and note that; give how many are new."""
     new = 0
     for position in range(len(devices)):
-        place = devices[position] & mask
-        while table[place].hash != devices[position]:
-            if table[place].hash == 0:
-                table[place].hash = devices[position]
-                table[place].due = _ALWAYS
-                new += 1
-                break
-            place = (place + _ONE) & mask
-        table[place].last = start + position
-        if table[place].first < start:
-            table[place].first = start + position
-        places[position] = np.int64(place)
-    return new
-
-
-@compiled(types.int64(_TABLE, _INT64S, _INT64S_READ, _HASHES, types.int64, _INT64S))
-def _choose(table: Table, first: Int64, accepted: Int64, said: Hashes, start: int, last: Int64) -> int:
-    """Choose the devices to be written, from the place of each reading's device; give how many there are.
-
-    `first` and `last` then say where each of them stands first and last in the batch.
-    """
-    count = 0
-    for position in range(len(first)):
-        device = table[first[position]]
-        if device.last != start + position:
-            continue
+        device = table[_place(table, devices[position])]
         when = accepted[position]
-        if when < device.due and (said[position] == device.said or when - device.written < CHANGES_US):
+        chosen[position] = _worth_writing(device, when, said[position])
+        if not chosen[position]:
             continue
+        new += device.hash == 0
+        device.hash = devices[position]
         device.said = said[position]
         device.written = when
         # The hash is as good as a random number.
         device.due = when + REFRESH_US - np.int64((device.hash >> np.uint64(1)) % np.uint64(REFRESH_US // 2))
-        first[count] = device.first - start
-        last[count] = position
-        count += 1
-    return count
+    return new
 
 
 @compiled(types.void(_TABLE, _TABLE))
 def _move(table: Table, larger: Table) -> None:
-    mask = np.uint64(len(larger) - 1)
     for position in range(len(table)):
         if table[position].hash:
-            place = table[position].hash & mask
-            while larger[place].hash:
-                place = (place + _ONE) & mask
-            larger[place] = table[position]
+            larger[_place(larger, table[position].hash)] = table[position]

@@ -14,7 +14,7 @@ from streams.detect.deviation import THRESHOLD, advance
 from streams.detect.state import RECENT, Indices, SeriesTable
 
 # Name and version of the state: another version starts anew instead of misreading it.
-DETECTOR = "deviation/2"
+DETECTOR = "deviation/3"
 
 # How far from the level, in spreads, the value is that raises an alarm of this severity.
 WARNING_SPREADS = 6.0
@@ -72,7 +72,7 @@ class Detector:
         device_id, metric = self.table.name(index)
         seen = int(row["seen"])
         places = [reading % RECENT for reading in range(max(0, seen - RECENT), seen)]
-        value = float(row["recent_value"][places[-1]])
+        value = float(row["recent"][places[-1]]["value"])
         return Alarm(
             device_id=device_id,
             metric=metric,
@@ -84,11 +84,11 @@ class Detector:
             baseline=found.baseline,
             spread=found.spread,
             samples=tuple(
-                Sample(ts=from_micros(int(row["recent_ts"][place])), value=float(row["recent_value"][place]))
-                for place in places
+                Sample(ts=from_micros(int(sample["ts"])), value=float(sample["value"]))
+                for sample in row["recent"][places]
             ),
-            first_offset=int(row["recent_offset"][places[0]]),
-            last_offset=int(row["recent_offset"][places[-1]]),
+            first_offset=int(row["recent"][places[0]]["offset"]),
+            last_offset=int(row["recent"][places[-1]]["offset"]),
         )
 
 

@@ -54,11 +54,12 @@ _TOGETHER = 256
 def _touch(rows: npt.NDArray[np.void], series: Int64, first: int, end: int, warm: Floats) -> None:
     """Read what `advance` is going to need: memory answers late, but it answers many questions at once."""
     for position in range(first, end):
-        warm[position] = rows[series[position]].seen
+        # Both ends of what stands before the ring: an array begins where it likes, so that may be two lines of a cache.
+        warm[position] = rows[series[position]].seen + rows[series[position]].variance
     for position in range(first, end):
         row = rows[series[position]]
-        place = row.seen % len(row.recent_ts)
-        warm[position] = row.recent_ts[place] + row.recent_value[place] + row.recent_offset[place]
+        sample = row.recent[row.seen % len(row.recent)]
+        warm[position] = sample.ts + sample.offset
 
 
 @compiled(types.int64(_ROWS, _INT64S, _INT64S_READ, _FLOATS_READ, _INT64S_READ, types.int64, _FLOATS, _FLOATS))
@@ -114,10 +115,10 @@ def advance(  # noqa: PLR0913, PLR0917  # compiled loops take their columns one 
             row.spread = spread + max(1.0 / SPREAD_READINGS, gain) * (distance - spread)
             if unusual:
                 row.quiet_until = seen + REFRACTORY + 1
-            place = seen % len(row.recent_ts)
-            row.recent_ts[place] = ts[position]
-            row.recent_value[place] = values[position]
-            row.recent_offset[place] = offsets[position]
+            sample = row.recent[seen % len(row.recent)]
+            sample.ts = ts[position]
+            sample.value = values[position]
+            sample.offset = offsets[position]
             row.last_ts = ts[position]
             row.seen = seen + 1
             if alarm:

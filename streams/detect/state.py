@@ -19,6 +19,9 @@ RECENT = 16
 # Series a snapshot block: small enough that a few busy devices rewrite little, large enough to be few rows.
 BLOCK = 256
 
+# A reading in the ring: its parts stand together, for each line of memory that a reading touches is waited for.
+SAMPLE = np.dtype([("ts", np.int64), ("value", np.float64), ("offset", np.int64)])
+
 SERIES = np.dtype(
     [
         ("seen", np.int64),  # readings taken into account
@@ -29,9 +32,7 @@ SERIES = np.dtype(
         ("short", np.float64),  # short mean of the distance from the level, in spreads
         ("mean", np.float64),  # long mean of the same
         ("variance", np.float64),  # and its long variance
-        ("recent_ts", np.int64, (RECENT,)),  # a ring: reading k stands at k modulo RECENT
-        ("recent_value", np.float64, (RECENT,)),
-        ("recent_offset", np.int64, (RECENT,)),
+        ("recent", SAMPLE, (RECENT,)),  # a ring: reading k stands at k modulo RECENT
     ]
 )
 

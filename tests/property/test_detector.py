@@ -159,9 +159,9 @@ def agree(table: SeriesTable, reference: dict[tuple[str, str], Series]) -> None:
             assert bits(row[name]) == bits(getattr(series, name))
             assert math.isfinite(row[name])
         for back, (ts, value, offset) in enumerate(reversed(series.recent), start=1):
-            place = (series.seen - back) % RECENT
-            assert (int(row["recent_ts"][place]), int(row["recent_offset"][place])) == (ts, offset)
-            assert bits(row["recent_value"][place]) == bits(value)
+            sample = row["recent"][(series.seen - back) % RECENT]
+            assert (int(sample["ts"]), int(sample["offset"])) == (ts, offset)
+            assert bits(sample["value"]) == bits(value)
 
 
 @SETTINGS

@@ -125,6 +125,16 @@ def test_a_device_that_changes_all_the_time_is_told_of_now_and_then() -> None:
     assert see(sightings, [("a", START + CHANGES_US + 1, {"unit": "C"})]) == []
 
 
+def test_what_a_device_says_last_in_a_batch_counts() -> None:
+    sightings = Sightings()
+    see(sightings, [("a", START, {"unit": "C"}), ("b", START, {"unit": "C"})])
+    at, one, other = START + CHANGES_US, {"unit": "C"}, {"unit": "F"}
+
+    seen = see(sightings, [("a", at, other), ("b", at, one), ("a", at + 1, one), ("b", at + 1, other)])
+
+    assert seen == [("b", at, at + 1, {"t": "F"}, {"unit": "F"})]
+
+
 def test_the_order_in_which_a_device_says_it_is_no_change() -> None:
     sightings = Sightings()
     see(sightings, [("a", START, {"unit": "C", "class": "pump", "site": "north"})])
