@@ -132,10 +132,11 @@ def _place(table: Table, device: np.uint64) -> np.uint64:
 
 
 @inner
-def _worth_writing(device: np.void, when: int, said: np.uint64) -> bool:
-    if device.hash == 0:
+def _worth_writing(table: Table, place: np.uint64, when: int, said: np.uint64) -> bool:
+    device = table[place]
+    if device.hash == 0 or when >= device.due:
         return True
-    return when >= device.due or (said != device.said and when - device.written >= CHANGES_US)
+    return bool(said != device.said and when - device.written >= CHANGES_US)
 
 
 @compiled(types.int64(_TABLE, _HASHES, _INT64S_READ, _HASHES, _INT64S))
@@ -148,7 +149,7 @@ def _look(table: Table, devices: Hashes, accepted: Int64, said: Hashes, found: I
     count = 0
     for position in range(len(devices)):
         place = _place(table, devices[position])
-        if _worth_writing(table[place], accepted[position], said[position]):
+        if _worth_writing(table, place, accepted[position], said[position]):
             found[count] = position
             count += 1
     return count
@@ -159,9 +160,9 @@ def _choose(table: Table, devices: Hashes, accepted: Int64, said: Hashes, chosen
     """Say of each device, by its last reading, whether it is written, and note that; give how many are new."""
     new = 0
     for position in range(len(devices)):
-        device = table[_place(table, devices[position])]
-        when = accepted[position]
-        chosen[position] = _worth_writing(device, when, said[position])
+        place = _place(table, devices[position])
+        device, when = table[place], accepted[position]
+        chosen[position] = _worth_writing(table, place, when, said[position])
         if not chosen[position]:
             continue
         new += device.hash == 0
