@@ -114,6 +114,8 @@ def _goals(figures: Figures, count: int) -> list[Goal]:
     wanted = (
         (systems.TIDEGATE, systems.ROW_LOOP, 1.5),
         (systems.DETECTION_OFF, systems.WIRE_LIMIT, 0.7),
+        # Of the two only quixstreams has a sink of its own; FastStream is given a COPY written by hand.
+        (systems.TIDEGATE, systems.QUIXSTREAMS, 5.0),
         (systems.TIDEGATE, _BEST, 5.0),
         (systems.TIDEGATE, systems.FAUST, 15.0),
     )
