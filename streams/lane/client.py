@@ -8,9 +8,11 @@ import asyncio
 import logging
 import queue
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
 from confluent_kafka import OFFSET_STORED, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -67,6 +69,18 @@ class Fetched:
 
     generation: int
     records: Mapping[Partition, Sequence[Message]]
+
+
+def _by_partition(messages: Sequence[Message]) -> dict[Partition, list[Message]]:
+    """Share messages out to their partitions, each partition's in order.
+
+    They come in runs of one partition, and a run is found without a step of Python's own a message.
+    """
+    records: dict[Partition, list[Message]] = defaultdict(list)
+    for topic, of_topic in groupby(messages, key=Message.topic):
+        for number, run in groupby(of_topic, key=Message.partition):
+            records[str(topic), int(number or 0)].extend(run)
+    return records
 
 
 class Owner(Protocol):
@@ -217,16 +231,11 @@ class Client:
             return
         generation = self.generation
         messages = [first, *consumer.consume(self._batch_records - 1, timeout=0)]
-        records: dict[Partition, list[Message]] = {}
-        for message in messages:
-            if message.error() is not None:
+        if any(map(Message.error, messages)):
+            for message in messages:
                 self._check(message)
-                continue
-            partition = (str(message.topic()), int(message.partition() or 0))
-            if partition in records:
-                records[partition].append(message)
-            else:
-                records[partition] = [message]
+            messages = [message for message in messages if message.error() is None]
+        records = _by_partition(messages)
         # Partitions were revoked in the middle: what was read before belongs to whoever has them next.
         if not records or generation != self.generation:
             return
