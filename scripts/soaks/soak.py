@@ -148,7 +148,8 @@ class _Soak:
             self._drain(report)
             sampler.stop()
             self._progress("topic made anew")
-            anew.made_anew(report, self._direct, self._supervisor)
+            self._supervisor.rest()
+            anew.made_anew(report, self._direct, self._supervisor.processes)
             self._clock.say("topic made anew: the workers have ended")
         except ConnectorError as error:
             report.violations.append(f"stuck: {error}")

@@ -81,14 +81,19 @@ class Process:
         return self._process
 
     @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self.leash.alive
+
+    @property
     def ready(self) -> bool:
         """Whether it runs and has said that it does its work."""
-        return self.leash.alive and self.ready_file.exists()
+        return self.alive and self.ready_file.exists()
 
     def rss_mib(self) -> float:
         """Give the memory that it has in hand; 0 when it does not run."""
         try:
-            return float(self.process.memory_info().rss / MIB) if self.leash.alive else 0.0
+            return float(self.process.memory_info().rss / MIB) if self.alive else 0.0
         except (psutil.Error, ConnectorError):
             return 0.0
 
@@ -176,12 +181,12 @@ class Supervisor:
     def stop(self) -> dict[str, int]:
         """Stop in order all that still run; give their exit codes."""
         self.rest()
-        running = {name: process for name, process in self.processes.items() if process.leash.alive}
+        running = {name: process for name, process in self.processes.items() if process.alive}
         for process in running.values():
             with contextlib.suppress(psutil.Error, ConnectorError):
                 process.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + GRACE_S
-        while any(process.leash.alive for process in running.values()) and time.monotonic() < deadline:
+        while any(process.alive for process in running.values()) and time.monotonic() < deadline:
             time.sleep(POLL_S)
         for process in self.processes.values():
             process.leash.stop()
@@ -190,7 +195,7 @@ class Supervisor:
     def _watch(self) -> None:
         while self._watching.is_set():
             for process in self.processes.values():
-                if not process.leash.alive:
+                if not process.alive:
                     self._again(process)
                     continue
                 rss = process.rss_mib()
