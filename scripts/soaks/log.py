@@ -1,8 +1,9 @@
 """The log as a client sees it that only looks: where it ends, and what the workers' group has committed.
 
-It asks through a consumer that joins nothing. The admin client of librdkafka 2.16 ends the process (an assertion in
-`rd_kafka_enq_once_del_source_return`) when the broker goes away while some of its requests are on their way, and here
-the broker is killed all the time.
+It asks through a consumer that joins nothing, and through another one when that got no answer: once, after the broker
+had been frozen and went on, one got none any more while every worker had all of theirs. The admin client of librdkafka
+2.16 ends the process (an assertion in `rd_kafka_enq_once_del_source_return`) when the broker goes away while some
+of its requests are on their way, and here the broker is killed all the time.
 """
 
 from typing import Final
@@ -24,15 +25,14 @@ class Log:
 
     def __init__(self, address: str, group: str) -> None:
         """Nothing is asked yet."""
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": address,
-                "group.id": group,
-                "enable.auto.commit": False,
-                "reconnect.backoff.max.ms": 500,
-                "log_level": 0,
-            }
-        )
+        self._settings: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": address,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "reconnect.backoff.max.ms": 500,
+            "log_level": 0,
+        }
+        self._consumer = Consumer(self._settings)
 
     def ends(self, topic: Topic = READINGS) -> dict[int, int]:
         """Give the end of each partition; nothing expires in a soak, so that is how many records it had.
@@ -46,9 +46,9 @@ class Log:
             try:
                 bounds = self._consumer.get_watermark_offsets(TopicPartition(topic.name, number), TIMEOUT_S)
             except KafkaException as error:
-                raise LogError(str(error)) from error
+                raise self._unanswered(str(error)) from error
             if bounds is None:
-                raise LogError(f"no answer about {topic.name}[{number}]")
+                raise self._unanswered(f"no answer about {topic.name}[{number}]")
             found[number] = bounds[1]
         return found
 
@@ -63,10 +63,16 @@ class Log:
         try:
             found = self._consumer.committed(wanted, TIMEOUT_S)
         except KafkaException as error:
-            raise LogError(str(error)) from error
+            raise self._unanswered(str(error)) from error
         if any(partition.error is not None for partition in found):
             raise LogError("the group's coordinator is away")
         return {partition.partition: partition.offset for partition in found if partition.offset >= 0}
+
+    def _unanswered(self, reason: str) -> LogError:
+        """Make the error, and let another consumer ask next time."""
+        self._consumer.close()
+        self._consumer = Consumer(self._settings)
+        return LogError(reason)
 
     def close(self) -> None:
         """Let go of the connection."""
