@@ -45,6 +45,9 @@ class IngestSettings(BaseModel):
     # Connections to the database that rows are stored through at once, each with partitions of its own.
     connections: Annotated[int, Field(ge=1, le=16)] = 4
     detection: bool = True
+    # For the memory of what a series looked like, which the full tier of detection has: of each partition, 11 KiB a
+    # series. The first series that speak get it; the light tier watches the others.
+    detection_full_mib: Annotated[int, Field(ge=0)] = 16
     # Bounds of the adaptive interval between two detector snapshots.
     snapshot_min_s: Seconds = 1.0
     snapshot_max_s: Seconds = 30.0

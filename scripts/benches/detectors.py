@@ -14,6 +14,8 @@ import pyarrow as pa
 from scripts.benches.nab import Floats, Series
 from streams.columns.batch import ROW_SCHEMA
 from streams.detect.detector import Detector
+from streams.detect.layout import FULL
+from streams.detect.state import SeriesTable
 
 Scored = Callable[[Series], Floats]
 
@@ -22,8 +24,17 @@ WINDOW, STEP = 6400, 100
 NO_SPREAD = 1e-6
 
 
-def tidegate(series: Series) -> Floats:
+def full_tier(series: Series) -> Floats:
     """Give 1 where an alarm is raised: one threshold and one setting, those that ship."""
+    return _alarms(series, Detector(SeriesTable(FULL.itemsize)))
+
+
+def light_tier(series: Series) -> Floats:
+    """Give the same of a series for which there is no memory in the full tier."""
+    return _alarms(series, Detector())
+
+
+def _alarms(series: Series, detector: Detector) -> Floats:
     count = len(series.values)
     accepted = pa.array(series.ts, pa.timestamp("us", "UTC"))
     name = pa.array([series.name] * count, pa.string())
@@ -31,7 +42,7 @@ def tidegate(series: Series) -> Floats:
         [accepted, name, name, pa.array(series.values, pa.float64()), accepted], schema=ROW_SCHEMA
     )
     scores = np.zeros(count)
-    scores[[alarm.last_offset for alarm in Detector().take(rows, np.arange(count, dtype=np.int64))]] = 1.0
+    scores[[alarm.offset for alarm in detector.take(rows, np.arange(count, dtype=np.int64))]] = 1.0
     return scores
 
 

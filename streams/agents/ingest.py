@@ -54,6 +54,14 @@ class Outside:
     clock: Clock
 
 
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """Whether readings are watched, and how many bytes the full tier may have in each partition."""
+
+    on: bool = True
+    full_bytes: int = 0
+
+
 class Ingest:
     """Everything that the ingest agent does with batches; synchronous.
 
@@ -61,12 +69,12 @@ class Ingest:
     everything else is for moments when none of them runs.
     """
 
-    def __init__(self, outside: Outside, *, region: str, owner: str, detection: bool) -> None:
+    def __init__(self, outside: Outside, *, region: str, owner: str, detection: Detection) -> None:
         """`owner` names this worker in the marks, for people who look there."""
         self._outside = outside
         self._owner = owner
         self._detection = detection
-        self._detector = DETECTOR if detection else NO_DETECTOR
+        self._detector = DETECTOR if detection.on else NO_DETECTOR
         self._partitions: dict[TopicPartition, Partition] = {}
         self._limit = PoisonLimit()
         self._store = outside.stores[0]
@@ -100,7 +108,7 @@ class Ingest:
                 next_offset=marks.next_offset,
                 position=start,
                 taken=start,
-                detector=Detector(SeriesTable.restore(blocks)),
+                detector=Detector(SeriesTable.restore(blocks, self._detection.full_bytes)),
                 snapshot_offset=start,
                 connection=index % len(self._storings),
             )
@@ -138,7 +146,7 @@ class Ingest:
         poison = sorted(undecodable + invalid, key=lambda found: found.position)
         self._limit.check(batch, poison)
         rows = flatten(records, batch)
-        alarms = partition.detector.take(rows.columns, rows.offsets) if self._detection else []
+        alarms = partition.detector.take(rows.columns, rows.offsets) if self._detection.on else []
         after, partition.taken = partition.taken, batch.end
         return Prepared(batch, partition, after, records, rows, poison, alarms)
 

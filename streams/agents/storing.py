@@ -121,7 +121,7 @@ class Storing:
         self._producer.publish(letters.of_conflicts(conflicts, region=self._region, clock=self._clock))
 
     def _request(self, alarm: Alarm, part: Prepared) -> Outgoing:
-        position = int(np.searchsorted(part.batch.offsets, alarm.last_offset))
+        position = int(np.searchsorted(part.batch.offsets, alarm.offset))
         request = request_for(
             alarm,
             self._store.device(alarm.device_id),

@@ -8,7 +8,7 @@ from connectors.kafka.admin import Admin
 from connectors.kafka.producer import Producer
 from connectors.timescale.store import Store
 from schemas.topics import READINGS
-from streams.agents.ingest import Ingest, Outside
+from streams.agents.ingest import Detection, Ingest, Outside
 from streams.agents.ingest_lane import IngestLane
 from streams.agents.pacing import SnapshotPacing
 from streams.app.lane import Lane
@@ -17,6 +17,7 @@ from streams.settings import LaneName, Settings
 
 # What is fetched at once: several of these make a full batch, and what waits to be taken is bounded by it.
 FETCH_RECORDS = 5000
+MIB = 1024 * 1024
 
 
 def build(settings: Settings) -> Lane:
@@ -28,7 +29,7 @@ def build(settings: Settings) -> Lane:
         Outside(stores, producer, Admin(settings.kafka), clock),
         region=settings.region,
         owner=f"{socket.gethostname()}:{os.getpid()}",
-        detection=settings.ingest.detection,
+        detection=Detection(settings.ingest.detection, settings.ingest.detection_full_mib * MIB),
     )
     pacing = SnapshotPacing(
         min_s=settings.ingest.snapshot_min_s,

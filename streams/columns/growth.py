@@ -8,13 +8,14 @@ import numpy.typing as npt
 T = TypeVar("T", bound=np.generic)
 
 
-def grown(array: "npt.NDArray[T]", length: int) -> "npt.NDArray[T]":
+def grown(array: "npt.NDArray[T]", length: int, *, parts: int = 2) -> "npt.NDArray[T]":
     """Give an array of at least this length that begins as the given one does; what is new is zero.
 
-    It grows by half, or as far as it has to: twice the length would take more memory than a series may.
+    It grows by one of so many `parts` of its length, or as far as it has to: twice the length would take more memory
+    than a series may.
     """
     if length <= len(array):
         return array
-    longer = np.zeros(max(length, len(array) + len(array) // 2), dtype=array.dtype)
+    longer = np.zeros(max(length, len(array) + len(array) // parts), dtype=array.dtype)
     longer[: len(array)] = array
     return longer

@@ -21,10 +21,11 @@ from connectors.timescale.store import Store
 from schemas.codec import decode, encode
 from schemas.models import AnalysisRequest, DeadLetter, Reading
 from schemas.topics import ANALYSIS_REQUESTS, DEAD_LETTERS
-from streams.agents.ingest import Ingest, Outside, merge
+from streams.agents.ingest import Detection, Ingest, Outside, merge
 from streams.agents.poison_limit import PoisonLimitError
 from streams.columns.batch import RawBatch
 from streams.detect.detector import DETECTOR
+from streams.detect.layout import FULL
 from streams.detect.state import SeriesTable
 
 pytestmark = [pytest.mark.database, pytest.mark.timeout(240)]
@@ -34,6 +35,7 @@ T = TypeVar("T")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ACCEPTED = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp()) * 1_000_000
 READINGS = 330  # enough to be past the detectors' probation
+FULL_BYTES = 2 * FULL.itemsize  # some series of a partition are in each tier
 CALLS = ("claim", "load_snapshot", "write", "see_devices", "device", "save_snapshot")
 
 
@@ -119,7 +121,7 @@ def agent(log: Log, store: Store, mortal: Mortal) -> Ingest:
         cast("Admin", log),
         SystemClock(),
     )
-    return Ingest(outside, region="", owner="test", detection=True)
+    return Ingest(outside, region="", owner="test", detection=Detection(full_bytes=FULL_BYTES))
 
 
 def raw(topic: str, partition: int, records: Sequence[tuple[bytes | None, bytes | None]]) -> RawBatch:
@@ -214,8 +216,13 @@ def outcome(database: DatabaseSettings, log: Log) -> dict[str, Any]:
 
 def seen(blocks: dict[int, bytes]) -> dict[str, bytes]:
     """Read what the detectors know of each device of a partition."""
-    table = SeriesTable.restore(blocks)
-    return {table.name(index)[0][-1]: table.rows[index].tobytes() for index in range(len(table))}
+    table = SeriesTable.restore(blocks, FULL_BYTES)
+    known = {}
+    for index in range(len(table)):
+        row = table.rows[index]
+        full = table.full[int(row["full"])].tobytes() if row["full"] >= 0 else b""
+        known[table.name(index)[0][-1]] = row.tobytes() + full
+    return known
 
 
 def test_a_death_between_any_two_steps_changes_nothing(database: DatabaseSettings) -> None:

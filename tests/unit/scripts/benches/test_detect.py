@@ -6,6 +6,7 @@ import pytest
 from scripts.benches import detect, detectors, nab
 from scripts.benches.detect import SYSTEMS, report
 from scripts.benches.nab import Series
+from scripts.benches.tiers import Tier
 
 
 def series(values: nab.Floats, *windows: tuple[int, int]) -> Series:
@@ -27,7 +28,7 @@ def test_no_score_knows_what_comes_later(name: str) -> None:
 
 
 def test_the_shipped_detector_finds_a_jump_and_raises_one_alarm() -> None:
-    (row,) = np.flatnonzero(detectors.tidegate(series(jumping())))
+    (row,) = np.flatnonzero(detectors.full_tier(series(jumping())))
     assert 900 <= row < 910
 
 
@@ -43,11 +44,16 @@ def test_the_gaussian_knows_only_its_window() -> None:
 def test_the_report_has_each_score_and_each_goal() -> None:
     values = jumping()
     corpus = [series(values, (880, 960))]
-    said = report(corpus, {name: [scored(corpus[0])] for name, scored in SYSTEMS.items()}, {})
+    costs = {detect.FULL: Tier((1.4, 1.6, 1.5), 12_000.0), detect.LIGHT: Tier((0.6,), 900.0)}
+    said = report(corpus, {name: [scored(corpus[0])] for name, scored in SYSTEMS.items()}, costs, {})
     assert {(result.system, result.metric) for result in said.results} == {
-        (name, profile.name) for name in SYSTEMS for profile in nab.PROFILES
+        *((name, profile.name) for name in SYSTEMS for profile in nab.PROFILES),
+        *((name, metric) for name in costs for metric in ("CPU", "memory")),
     }
     goals = {goal.name: goal for goal in said.goals}
-    assert set(goals) == set(detect.GOALS)
+    assert len(goals) == len(detect.GOALS) + 2 * len(costs)
+    assert goals["µs a reading, tidegate"].met
+    assert not goals["µs a reading, tidegate, light tier"].met
+    assert goals["bytes a series, tidegate, light tier"].met
     assert goals["nab_standard"].met
     assert goals["nab_standard"].value == pytest.approx(said.results[0].median)

@@ -26,6 +26,7 @@ ALARM = Alarm(
     samples=tuple(Sample(ts=NOW + timedelta(seconds=at), value=float(at)) for at in range(3)),
     first_offset=10,
     last_offset=14,
+    offset=14,
 )
 
 

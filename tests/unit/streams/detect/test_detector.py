@@ -10,8 +10,8 @@ import pytest
 from schemas.fields import Direction, Severity
 from streams.columns.batch import ROW_SCHEMA
 from streams.detect.detector import Alarm, Detector
-from streams.detect.deviation import PROBATION, REFRACTORY
-from streams.detect.state import RECENT
+from streams.detect.layout import RECENT
+from streams.detect.light import PROBATION, REFRACTORY
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000
@@ -49,9 +49,10 @@ def long_known() -> Detector:
     """A detector that has seen a series for so long that its first readings no longer count."""
     detector = Detector()
     take(detector, [20.0] * RECENT, first=1000 - RECENT)
-    known = {"seen": 160_000, "level": 20.0, "spread": 0.5, "short": 1.0, "mean": 1.0, "variance": 0.01}
-    for name, value in known.items():
-        detector.table.rows[0][name] = value
+    row = detector.table.rows[0]
+    for name, value in {"seen": 160_000, "level": 20.0, "slow": 20.0, "spread": 0.5}.items():
+        row[name] = value
+    row["deviation"] = (1.0, 1.0, 0.01)
     return detector
 
 

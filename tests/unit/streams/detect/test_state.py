@@ -8,7 +8,9 @@ import pytest
 
 from streams.columns.batch import ROW_SCHEMA
 from streams.detect.detector import Detector
-from streams.detect.state import BLOCK, SERIES, SeriesTable, SnapshotError
+from streams.detect.layout import SERIES
+from streams.detect.snapshot import SnapshotError
+from streams.detect.state import BLOCK, SeriesTable
 
 
 def table_of(count: int) -> SeriesTable:
@@ -116,7 +118,7 @@ def test_every_damage_is_found() -> None:
 def test_a_block_of_another_layout(monkeypatch: pytest.MonkeyPatch) -> None:
     other = pa.schema([pa.field("state", pa.binary(8))])
     block = table_of(1).changed_blocks()[0]
-    monkeypatch.setattr("streams.detect.state._BLOCK_SCHEMA", other)
+    monkeypatch.setattr("streams.detect.snapshot._BLOCK_SCHEMA", other)
 
     with pytest.raises(SnapshotError):
         SeriesTable.restore({0: block})
