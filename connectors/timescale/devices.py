@@ -1,8 +1,10 @@
-"""The table `devices`: who has spoken, and what they said of themselves."""
+"""The table `devices`: who has spoken, and what they said of themselves; and what their class allows."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Self
 
 from psycopg import Connection
 from psycopg.types.json import Json
@@ -22,6 +24,41 @@ class DeviceSeen:
     tags: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The range that a class of devices allows a metric."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    @classmethod
+    def of(cls, said: object) -> Self | None:
+        """Read `{"min": …, "max": …}` as an operator wrote it; None if nothing of it is a number."""
+        if not isinstance(said, dict):
+            return None
+        low, high = (_number(said.get(bound)) for bound in ("min", "max"))
+        if low is None and high is None:
+            return None
+        return cls(-math.inf if low is None else low, math.inf if high is None else high)
+
+
+def limits(connection: "Connection[Row]", device_ids: Sequence[str]) -> dict[str, dict[str, Limits]]:
+    """Give the limits of each device that has any, by metric. What is no number limits nothing."""
+    classes = {
+        str(name): {metric: found for metric, one in said.items() if (found := Limits.of(one)) is not None}
+        for name, said in connection.execute("select class, limits from device_classes").fetchall()
+        if isinstance(said, dict)
+    }
+    limited = [name for name, found in classes.items() if found]
+    if not limited:
+        return {}
+    rows = connection.execute(
+        "select device_id, class from devices where class = any(%s) and device_id = any(%s)",
+        (limited, list(device_ids)),
+    )
+    return {str(device_id): classes[str(name)] for device_id, name in rows.fetchall()}
+
+
 def see(connection: "Connection[Row]", devices: Sequence[DeviceSeen]) -> None:
     """Add devices that are new, and widen what is known of the others. Each device at most once in `devices`."""
     if not devices:
@@ -38,6 +75,11 @@ def see(connection: "Connection[Row]", devices: Sequence[DeviceSeen]) -> None:
                 "last_seen": [device.last_seen for device in devices],
             },
         )
+
+
+def _number(said: object) -> float | None:
+    is_number = isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said)
+    return float(said) if is_number else None  # type: ignore[arg-type]  # it is one
 
 
 def _storable(text: str) -> str:

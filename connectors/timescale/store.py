@@ -19,7 +19,7 @@ from connectors import metrics
 from connectors.errors import UnreachableError
 from connectors.timescale import devices, insights, ledger, policies, snapshots
 from connectors.timescale.connection import connect, kind_of
-from connectors.timescale.devices import DeviceSeen
+from connectors.timescale.devices import DeviceSeen, Limits
 from connectors.timescale.ledger import Counts, Marks, PartitionKey, Row
 from connectors.timescale.settings import DatabaseSettings
 from connectors.timescale.writer import OnConflicts, PartitionRows, Writer
@@ -99,6 +99,10 @@ class Store:
             return DeviceKnown()
         tenant, device_class, units = row
         return DeviceKnown(str(tenant), str(device_class), units if isinstance(units, dict) else None)
+
+    def limits(self, device_ids: Sequence[str]) -> dict[str, dict[str, Limits]]:
+        """Give what the classes of devices allow, by device and metric (`devices.limits`)."""
+        return self._do(lambda c: devices.limits(c, device_ids))
 
     def insight(self, insight_id: str) -> Insight | None:
         """Give the insight that stands under this id, if there is one."""

@@ -26,6 +26,7 @@ import numpy as np
 from connectors.clock import Clock
 from connectors.kafka.admin import Admin
 from connectors.kafka.producer import Producer
+from connectors.timescale.devices import Limits
 from connectors.timescale.ledger import PartitionKey
 from connectors.timescale.store import Store
 from streams.agents.partitions import Partition
@@ -38,6 +39,7 @@ from streams.columns.validate import validate
 from streams.detect.detector import DETECTOR, Detector
 from streams.detect.state import SeriesTable
 
+UNLIMITED = Limits()
 # What a snapshot says while detection is off: state from before must not be taken for one that saw these readings.
 NO_DETECTOR = "none"
 
@@ -160,8 +162,10 @@ class Ingest:
             self._storings[prepared[0].partition.connection].store(prepared)
 
     def upkeep(self) -> None:
-        """Let the database prepare for the days to come; to be called every hour or so."""
+        """Let the database prepare for the days to come, and look at all limits; to be called every hour or so."""
         self._store.keep_up(self._outside.clock.now())
+        for partition in self._partitions.values():
+            partition.limited = 0
 
     # -- snapshots -----------------------------------------------------------------------------------------------------
 
@@ -174,6 +178,7 @@ class Ingest:
         """Write what the detectors have seen since the last snapshot; give the offsets that are now covered."""
         covered = {}
         for name, partition in self._partitions.items():
+            self._learn_limits(partition)
             if not partition.unsaved or partition.taken != partition.position:  # the latter after a failure only
                 continue
             table = partition.detector.table
@@ -187,6 +192,18 @@ class Ingest:
             table.saved()
             partition.snapshot_offset = covered[name] = partition.position
         return covered
+
+    def _learn_limits(self, partition: Partition) -> None:
+        """Look up what the classes allow of series that are new; their devices are written down by now."""
+        table = partition.detector.table
+        names = [table.name(index) for index in range(partition.limited, len(table))]
+        if not names or not self._detection.on:
+            return
+        found = self._store.limits(sorted({device_id for device_id, _ in names}))
+        for index, (device_id, metric) in enumerate(names, start=partition.limited):
+            limits = found.get(device_id, {}).get(metric, UNLIMITED)
+            table.limit(index, limits.low, limits.high)
+        partition.limited = len(table)
 
 
 def merge(batches: Sequence[RawBatch]) -> list[RawBatch]:

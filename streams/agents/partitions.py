@@ -17,6 +17,7 @@ class Partition:
     taken: int  # what is below it was taken in hand: the detectors have seen it
     detector: Detector = field(default_factory=Detector)
     snapshot_offset: int = 0
+    limited: int = 0  # of so many series it is known what the class of their device allows
     connection: int = 0  # which of the connections its batches are stored through
 
     @property

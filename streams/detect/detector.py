@@ -97,7 +97,7 @@ class Detector:
             np.empty(count),
             np.empty(len(Found._fields)),
         )
-        compare(table.full, table.rows["full"][columns.series], columns.ts, columns.values, points, patterns)
+        compare(table.rows, table.full, columns.series, columns.ts, columns.values, points, patterns)
         position = -1
         while True:
             full = (points, patterns)

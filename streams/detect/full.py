@@ -22,7 +22,7 @@ import numpy.typing as npt
 from numba import from_dtype, types
 
 from streams.columns.compiled import compiled, inner
-from streams.detect.layout import FULL
+from streams.detect.layout import FULL, SERIES
 
 # A row of an array of structures, in a compiled loop.
 Row: TypeAlias = Any
@@ -35,7 +35,7 @@ PROBATION = 300
 LONG_POINTS = 5000
 SHAPE_POINTS, WINDOW_POINTS = 3, 10
 EACH_SHAPE, EACH_WINDOW = 2, 8
-MOST_DEVIATIONS = 1e6
+MOST_SQUARED = 1e12
 MOST = 1e150
 # Of a distance from the origin, so that squares of sums fit into a float32.
 MOST_SINGLE = 1e17
@@ -48,11 +48,13 @@ SCALE_POINTS = (2.0, 6.0, 18.0, 54.0)
 LANES, NEAREST = 16, 3
 # No memory holds more.
 MOST_REMEMBERED = 1024
+# Readings that are taken together: what they touch fits into a fast cache.
+_TOGETHER = 256
 FAR = np.float32(3e38)
 
+_SERIES = types.Array(from_dtype(SERIES), 1, "C")
 _ROWS = types.Array(from_dtype(FULL), 1, "C")
 _INT64S = types.Array(types.int64, 1, "C")
-_INT32S = types.Array(types.int32, 1, "C")
 _INT64S_READ = types.Array(types.int64, 1, "C", readonly=True)
 _FLOATS = types.Array(types.float64, 1, "C")
 _FLOATS_READ = types.Array(types.float64, 1, "C", readonly=True)
@@ -64,14 +66,15 @@ def _calibrated(calibration: Row, score: float, gain: float, points: float) -> f
     """Do what its namesake of the light tier does; compiled loops share nothing between files."""
     calibration.short += max(1.0 / points, gain) * (score - calibration.short)
     excess = calibration.short - calibration.mean
-    if calibration.variance > 0.0:
-        deviations = min(excess / math.sqrt(calibration.variance), MOST_DEVIATIONS)
-    else:
-        deviations = MOST_DEVIATIONS if excess > 0.0 else 0.0
+    square = excess * excess
+    fourth = 0.0
+    if excess > 0.0:
+        squared = min(square / calibration.variance, MOST_SQUARED) if calibration.variance > 0.0 else MOST_SQUARED
+        fourth = squared * squared
     long_gain = max(1.0 / LONG_POINTS, gain)
     calibration.mean += long_gain * excess
-    calibration.variance += long_gain * (excess * excess - calibration.variance)
-    return float(max(deviations, 0.0))
+    calibration.variance += long_gain * (square - calibration.variance)
+    return fourth
 
 
 @inner
@@ -100,15 +103,17 @@ def _nearest(distances: Singles, count: int, which: int, lanes: npt.NDArray[np.f
 
 
 @inner
-def _shape_score(row: Row, held: float, gain: float, distances: Singles, lanes: Singles) -> float:
+def _shape_score(  # compiled loops hand on what they use
+    row: Row, points: int, held: float, gain: float, distances: Singles, lanes: Singles
+) -> float:
     """Compare the present shape with those of the past, then remember it."""
     scales, shapes = row.shapes.shape
     root = math.copysign(math.sqrt(abs(held)), held)
-    if row.points == 0:
+    if points == 0:
         row.long = root
         for scale in range(len(row.means)):
             row.means[scale] = root
-    stored = (row.points + EACH_SHAPE - 1) // EACH_SHAPE
+    stored = (points + EACH_SHAPE - 1) // EACH_SHAPE
     count, place = min(stored, shapes), stored % shapes
     for at in range(count):
         distances[at] = 0.0
@@ -124,7 +129,7 @@ def _shape_score(row: Row, held: float, gain: float, distances: Singles, lanes: 
         for at in range(count):
             apart = np.float32(row.shapes[scale, at]) - np.float32(code)
             distances[at] += apart * apart
-        if row.points % EACH_SHAPE == 0:
+        if points % EACH_SHAPE == 0:
             row.shapes[scale, place] = code
     for scale in range(len(row.means)):
         row.means[scale] += max(1.0 / SCALE_POINTS[scale], gain) * (root - row.means[scale])
@@ -145,73 +150,92 @@ def wave(turn: float) -> float:
 
 
 @inner
-def _window_score(row: Row, ts: int, held: float, gain: float, distances: Singles, lanes: Singles) -> float:
+def _window_score(  # noqa: PLR0913, PLR0917  # the same
+    row: Row, points: int, ts: int, held: float, gain: float, distances: Singles, lanes: Singles
+) -> float:
     """Compare the last points and the time of day with those of the past, then remember them."""
     parts, windows = row.windows.shape
     lags = len(row.lags)
-    if row.points == 0:
+    if points == 0:
         row.origin = held
     long_gain = max(1.0 / LONG_POINTS, gain)
     apart = held - row.mean
     row.mean += long_gain * apart
     row.variance += long_gain * (apart * apart - row.variance)
     spread = math.sqrt(row.variance)
-    row.lags[row.points % lags] = np.float32(min(max(held - row.origin, -MOST_SINGLE), MOST_SINGLE))
+    row.lags[points % lags] = np.float32(min(max(held - row.origin, -MOST_SINGLE), MOST_SINGLE))
     # The first window is whole with the point of this number.
-    complete = row.points - (lags - 1)
+    complete = points - (lags - 1)
     if complete < 0:
         return 0.0
     # One is kept of the points whose number can be divided; the first of those is EACH_WINDOW, the 0th is not whole.
-    stored = (row.points - 1) // EACH_WINDOW
+    stored = (points - 1) // EACH_WINDOW
     count, place = min(stored, windows), stored % windows
     for at in range(count):
         distances[at] = 0.0
     turn = (ts % DAY_US) / DAY_US
     for part in range(parts):
         if part < lags:
-            now = row.lags[(row.points - part) % lags]
+            now = row.lags[(points - part) % lags]
         else:
             turned = turn if part == lags else (turn + 0.25) % 1.0
             now = np.float32(min(max(spread * wave(turned), -MOST_SINGLE), MOST_SINGLE))
         for at in range(count):
             off = row.windows[part, at] - now
             distances[at] += off * off
-        if row.points % EACH_WINDOW == 0:
+        if points % EACH_WINDOW == 0:
             row.windows[part, place] = now
     nearest = _nearest(distances, count, 2, lanes)
     return math.sqrt(nearest / lags) / spread if nearest < FAR and spread > 0.0 else 0.0
 
 
-@compiled(types.void(_ROWS, _INT32S, _INT64S_READ, _FLOATS_READ, _INT64S, _FLOATS))
-def compare(  # compiled loops take their columns one by one
-    rows: npt.NDArray[np.void], full: npt.NDArray[np.int32], ts: Int64, values: Floats, points: Int64, patterns: Floats
-) -> None:
-    """Take readings into the memory of their series; `full` says which row of this tier each has, -1: none.
+@inner
+def _fourths(  # the same
+    memory: Row, points: int, ts: int, value: float, distances: Singles, lanes: Singles
+) -> float:
+    """Take a point, of which there were so many before."""
+    held = min(max(value, -MOST), MOST)
+    gain = 1.0 / (points + 1.0)
+    shape_score = _shape_score(memory, points, held, gain, distances, lanes)
+    window_score = _window_score(memory, points, ts, held, gain, distances, lanes)
+    shape = _calibrated(memory.shape, shape_score, gain, SHAPE_POINTS)
+    window = _calibrated(memory.window, window_score, gain, WINDOW_POINTS)
+    return shape + window if points >= PROBATION else -1.0
 
-    Write for each how many points its series has (-1: it is not in this tier), and the sum of the fourth powers of its
-    two scores (-1: it is no point, or too little is known).
+
+@compiled(types.void(_SERIES, _ROWS, _INT64S, _INT64S_READ, _FLOATS_READ, _INT64S, _FLOATS))
+def compare(  # noqa: PLR0913, PLR0917  # compiled loops take their columns one by one
+    rows: npt.NDArray[np.void],
+    memories: npt.NDArray[np.void],
+    series: Int64,
+    ts: Int64,
+    values: Floats,
+    points: Int64,
+    patterns: Floats,
+) -> None:
+    """Take readings into the memory of their series; `rows` are those of the light tier.
+
+    Write for each reading how many points its series has (-1: it is not in this tier), and the sum of the fourth powers
+    of its two scores (-1: it is no point, or too little is known).
     """
     distances = np.empty(MOST_REMEMBERED, np.float32)
     lanes = np.empty((NEAREST, LANES), np.float32)
-    for position in range(len(full)):
-        points[position], patterns[position] = -1, -1.0
-        if full[position] < 0:
-            continue
-        row = rows[full[position]]
-        points[position] = row.points
-        if row.points > 0:
+    for first in range(0, len(series), _TOGETHER):
+        end = min(first + _TOGETHER, len(series))
+        for position in range(first, end):  # memory answers late, but it answers many questions at once
+            points[position] = rows[series[position]].points
+        for position in range(first, end):
+            row = rows[series[position]]
+            points[position] = row.points if row.full >= 0 else -1
+            patterns[position] = -1.0
             # A reading not later than its series' last one is stored, not detected.
-            late = ts[position] <= row.last_ts
-            row.last_ts = max(ts[position], row.last_ts)
-            if late or ts[position] - row.point_ts < POINT_US:
+            if row.full < 0 or (row.points > 0 and ts[position] <= row.latest_ts):
                 continue
-        row.last_ts = row.point_ts = ts[position]
-        held = min(max(values[position], -MOST), MOST)
-        gain = 1.0 / (row.points + 1.0)
-        shape = _calibrated(row.shape, _shape_score(row, held, gain, distances, lanes), gain, SHAPE_POINTS)
-        window_score = _window_score(row, ts[position], held, gain, distances, lanes)
-        window = _calibrated(row.window, window_score, gain, WINDOW_POINTS)
-        if row.points >= PROBATION:
-            shape, window = shape * shape, window * window
-            patterns[position] = shape * shape + window * window
-        row.points += 1
+            row.latest_ts = ts[position]
+            if row.points > 0 and ts[position] - row.point_ts < POINT_US:
+                continue
+            row.point_ts = ts[position]
+            row.points += 1
+            patterns[position] = _fourths(
+                memories[row.full], points[position], ts[position], values[position], distances, lanes
+            )

@@ -5,7 +5,7 @@ from typing import NamedTuple, Self
 
 from schemas.fields import Direction, Severity
 
-FLAT, MISSING = "flat-line", "missing"
+RANGE, FLAT, MISSING = "range", "flat-line", "missing"
 # How far from the level, in spreads, the value is that raises an alarm of this severity.
 WARNING_SPREADS, CRITICAL_SPREADS = 6.0, 12.0
 # Further from the level than this many spreads, a reading has left it; closer than that, it is back.
@@ -27,15 +27,18 @@ class Found(NamedTuple):
     baseline: float
     spread: float
     flat: float  # 1.0: yes
+    outside: float  # the same
 
     @classmethod
     def nothing(cls, ratio: float, baseline: float, spread: float) -> Self:
         """Say that no reading was found, but that one is missing."""
-        return cls(ratio, 0.0, 0.0, 0.0, 0.0, baseline, spread, 0.0)
+        return cls(ratio, 0.0, 0.0, 0.0, 0.0, baseline, spread, 0.0, 0.0)
 
 
 def kind_of(found: Found, values: Sequence[float]) -> str:
     """Name the kind; `values` are the last readings, the one that raised the alarm at the end."""
+    if found.outside:
+        return RANGE
     if found.flat:
         return FLAT
     distances = [value - found.baseline for value in values]
@@ -71,9 +74,9 @@ def direction_of(kind: str, found: Found, value: float) -> Direction:
 
 
 def severity_of(kind: str, found: Found, value: float) -> Severity:
-    """Say how much it matters: by the distance from the level."""
+    """Say how much it matters: by the distance from the level, or because people set a limit."""
     distance = abs(value - found.baseline)
     if distance >= CRITICAL_SPREADS * found.spread and distance > 0:
         return Severity.CRITICAL
-    warns = kind == MISSING or (distance >= WARNING_SPREADS * found.spread and distance > 0)
+    warns = kind in {RANGE, MISSING} or (distance >= WARNING_SPREADS * found.spread and distance > 0)
     return Severity.WARNING if warns else Severity.INFO

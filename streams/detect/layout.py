@@ -24,6 +24,7 @@ SERIES = np.dtype(
     [
         ("seen", np.int64),  # readings taken into account
         ("last_ts", np.int64),  # microseconds since the epoch
+        ("last", np.float64),  # the value of the last reading
         # An alarm belongs to the previous one before `seen`, the points of the full tier and the time are all that far.
         ("quiet_until", np.int64),
         ("quiet_points", np.int64),
@@ -34,6 +35,8 @@ SERIES = np.dtype(
         ("drift", np.float64),  # mean distance between the two levels
         ("origin", np.float64),  # the first value
         ("residual", np.float64),  # mean distance from the value that is usual at this time of day
+        ("low", np.float64),  # the range that the class of the device allows; infinite: any
+        ("high", np.float64),
         ("deviation", CALIBRATION),
         ("shift", CALIBRATION),
         ("season", CALIBRATION),
@@ -45,6 +48,10 @@ SERIES = np.dtype(
         ("longest_silence", np.uint32),  # in ticks
         ("silent", np.int32),  # 1 from when its silence raised an alarm to its next reading
         ("full", np.int32),  # the number of its row in the full tier; -1: it has none
+        # What the full tier needs to know of a reading that is no point; its own rows are far away.
+        ("points", np.int64),  # readings that it took into account: not all of them are
+        ("point_ts", np.int64),  # of the last of them
+        ("latest_ts", np.int64),  # of the series
         ("hours", HOUR, (HOURS,)),
         ("recent", SAMPLE, (RECENT,)),  # a ring: reading k stands at k modulo RECENT
     ]
@@ -61,9 +68,6 @@ WINDOWS = 200
 
 FULL = np.dtype(
     [
-        ("points", np.int64),  # readings taken into account: not all of them are
-        ("last_ts", np.int64),  # of the series
-        ("point_ts", np.int64),  # of the last point
         ("origin", np.float64),  # the first value
         ("long", np.float64),  # long mean of the values' roots
         ("means", np.float64, (SCALES - 1,)),  # of the values' roots, the shortest first

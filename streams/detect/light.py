@@ -7,7 +7,8 @@ Each is averaged over a few readings and compared with its own long mean and dev
 more than a calm one to be unusual. The fourth root of the sum of their fourth powers is little more than the largest of
 them, but scores that agree count for more than one alone.
 
-One rule beside them: a value that stays the same for much longer than ever before.
+Two rules beside them: a value that stays the same for much longer than ever before, and one that leaves the range that
+its device's class allows, which needs no probation.
 
 Only additions, multiplications, divisions and square roots: IEEE 754 fixes their results, so a reading gives the same
 state whichever batch it stands in.
@@ -50,10 +51,10 @@ QUIET_US = 60_000_000
 THRESHOLD, THRESHOLD_BESIDE_FULL, THRESHOLD_FULL = 4.5, 6.0, 2.9
 # A single distance counts for no more than this many spreads, or one absurd value would hide all that follow.
 MOST_SPREADS = 50.0
-# What a deviation counts for at the most, in long deviations of the averaged distance.
-MOST_DEVIATIONS = 1e6
 # Values are held to this for the statistics, so that no sum or product overflows. They are stored as they are.
 MOST = 1e150
+# The square of what a score counts for at the most, in long deviations.
+MOST_SQUARED = 1e12
 MOST_SINGLE = 1e37
 # A value that stands still for at least so many readings, and so many times as long as ever before.
 FLAT_READINGS, FLAT_TIMES = 50, 4
@@ -61,7 +62,7 @@ FLAT_READINGS, FLAT_TIMES = 50, 4
 DAY_US, HOUR_US = 86_400_000_000, 3_600_000_000
 
 # Which part of `found` says what.
-RATIO, DEVIATION, SHIFT, SEASON, PATTERN, BASELINE, SPREAD, FLAT = range(8)
+RATIO, DEVIATION, SHIFT, SEASON, PATTERN, BASELINE, SPREAD, FLAT, OUTSIDE = range(9)
 
 _ROWS = types.Array(from_dtype(SERIES), 1, "C")
 _INT64S = types.Array(types.int64, 1, "C")
@@ -74,32 +75,38 @@ _TOGETHER = 256
 
 
 @inner
-def _touch(rows: npt.NDArray[np.void], series: Int64, first: int, end: int, warm: Floats) -> None:
+def _touch(  # compiled loops take their columns one by one
+    rows: npt.NDArray[np.void], series: Int64, ts: Int64, first: int, end: int, warm: Floats
+) -> None:
     """Read what `advance` is going to need: memory answers late, but it answers many questions at once."""
     for position in range(first, end):
         row = rows[series[position]]
-        # Two fields that are far enough apart to stand in lines of the cache of their own.
-        warm[position] = row.seen + row.season.variance
+        # Fields that are far enough apart to stand in lines of the cache of their own.
+        warm[position] = row.seen + row.drift + row.deviation.variance + row.season.variance + row.tick
     for position in range(first, end):
         row = rows[series[position]]
         sample = row.recent[row.seen % len(row.recent)]
-        warm[position] = sample.ts + sample.offset + row.origin
+        warm[position] = sample.ts + row.hours[(ts[position] % DAY_US) // HOUR_US].seen
 
 
 @inner
 def _calibrated(calibration: Row, score: float, gain: float, readings: float) -> float:
-    """Give how many long deviations a score is above its long mean, averaged over some readings; then remember it."""
+    """Give how many long deviations a score is above its long mean, averaged over some readings; then remember it.
+
+    To the fourth power: so it is summed up, and no root has to be taken of what is not unusual.
+    """
     calibration.short += max(1.0 / readings, gain) * (score - calibration.short)
     excess = calibration.short - calibration.mean
-    if calibration.variance > 0.0:
-        deviations = min(excess / math.sqrt(calibration.variance), MOST_DEVIATIONS)
-    else:
+    square = excess * excess
+    fourth = 0.0
+    if excess > 0.0:
         # A series that never deviated has no deviation to measure the first one with.
-        deviations = MOST_DEVIATIONS if excess > 0.0 else 0.0
+        squared = min(square / calibration.variance, MOST_SQUARED) if calibration.variance > 0.0 else MOST_SQUARED
+        fourth = squared * squared
     long_gain = max(1.0 / LONG_READINGS, gain)
     calibration.mean += long_gain * excess
-    calibration.variance += long_gain * (excess * excess - calibration.variance)
-    return float(max(deviations, 0.0))
+    calibration.variance += long_gain * (square - calibration.variance)
+    return fourth
 
 
 @inner
@@ -114,11 +121,6 @@ def _spreads(distance: float, spread: float) -> float:
 def _times(distance: float, usual: float) -> float:
     """Give a distance in usual ones; where there is no usual one yet, nothing is known."""
     return min(distance / usual, MOST_SPREADS) if usual > 0.0 else 0.0
-
-
-@inner
-def _fourth(number: float) -> float:
-    return (number * number) * (number * number)
 
 
 @inner
@@ -157,12 +159,20 @@ def _stands_still(row: Row, value: float, last: float) -> bool:
 
 @inner
 def _ratio(deviation: float, shift: float, season: float, point: int, pattern: float) -> float:
-    """Give the scores' size in multiples of the threshold; with the full tier's, if it has any of this reading."""
-    size = math.sqrt(math.sqrt(_fourth(deviation) + _fourth(shift) + _fourth(season)))
+    """Give the scores' size in multiples of the threshold; with the full tier's, if it has any of this reading.
+
+    All are fourth powers, and so is what is given.
+    """
+    size = deviation + shift + season
     if point < 0:
-        return size / THRESHOLD
-    full = math.sqrt(math.sqrt(pattern + _fourth(season))) / THRESHOLD_FULL if pattern >= 0.0 else 0.0
-    return max(size / THRESHOLD_BESIDE_FULL, full)
+        return size / THRESHOLD**4
+    full = (pattern + season) / THRESHOLD_FULL**4 if pattern >= 0.0 else 0.0
+    return max(size / THRESHOLD_BESIDE_FULL**4, full)
+
+
+@inner
+def _root(fourth: float) -> float:
+    return math.sqrt(math.sqrt(fourth))
 
 
 @inner
@@ -204,7 +214,7 @@ def advance(  # noqa: PLR0913, PLR0917  # compiled loops take their columns one 
     """
     for first in range(start, len(series), _TOGETHER):
         end = min(first + _TOGETHER, len(series))
-        _touch(rows, series, first, end, warm)
+        _touch(rows, series, ts, first, end, warm)
         for position in range(first, end):
             row = rows[series[position]]
             _speaks(row, tick, heard)
@@ -229,12 +239,15 @@ def advance(  # noqa: PLR0913, PLR0917  # compiled loops take their columns one 
             row.spread = spread + max(1.0 / SPREAD_READINGS, gain) * (distance - spread)
             row.drift += max(1.0 / LONG_READINGS, gain) * (drift - row.drift)
 
-            last = row.recent[(seen - 1) % len(row.recent)].value
+            last, row.last = row.last, value
             flat = _stands_still(row, value, last)
             ratio = 0.0
             if seen >= PROBATION:
                 ratio = _ratio(deviation, shift, season, points[position], patterns[position])
                 ratio = max(ratio, 1.0) if flat else ratio
+            inside_before = seen == 0 or row.low <= last <= row.high
+            left = inside_before and not row.low <= value <= row.high
+            ratio = max(ratio, 1.0) if left else ratio
             alarm = ratio >= 1.0 and _begins(row, ts[position], points[position])
 
             sample = row.recent[seen % len(row.recent)]
@@ -244,10 +257,9 @@ def advance(  # noqa: PLR0913, PLR0917  # compiled loops take their columns one 
             row.last_ts = ts[position]
             row.seen = seen + 1
             if alarm:
-                found[RATIO] = ratio
-                found[DEVIATION], found[SHIFT], found[SEASON] = deviation, shift, season
-                found[PATTERN] = math.sqrt(math.sqrt(max(patterns[position], 0.0)))
+                found[RATIO], found[PATTERN] = _root(ratio), _root(max(patterns[position], 0.0))
+                found[DEVIATION], found[SHIFT], found[SEASON] = _root(deviation), _root(shift), _root(season)
                 found[BASELINE], found[SPREAD] = level, spread
-                found[FLAT] = 1.0 if flat else 0.0
+                found[FLAT], found[OUTSIDE] = 1.0 if flat else 0.0, 1.0 if left else 0.0
                 return position
     return len(series)

@@ -50,13 +50,16 @@ def silence(row: np.void, heard: int) -> float:
 class LogClock:
     """Counts the ticks in which something was heard."""
 
-    def __init__(self, tick: int = np.iinfo(np.int64).min, heard: int = 0) -> None:
+    def __init__(self, tick: int = -(2**62), heard: int = 0) -> None:
         """Start from the last tick, a multiple of `TICK_US` since the epoch, and the count."""
         self.tick = tick
         self.heard = heard
 
     def ticks(self, accepted: Int64) -> list[int]:
         """Give the positions in a batch of the records with which the clock ticks. `accepted`: Kafka's timestamps."""
+        # Most batches have none; a division of every timestamp would cost more than all else that is done here.
+        if accepted.max() < (self.tick + 1) * TICK_US:
+            return []
         latest = np.maximum.accumulate(np.maximum(accepted // TICK_US, self.tick))
         positions: list[int] = np.flatnonzero(latest > np.concatenate(([self.tick], latest[:-1]))).tolist()
         return positions

@@ -16,7 +16,8 @@ from streams.detect.layout import FULL, SERIES
 from streams.detect.snapshot import SnapshotError
 
 # Series a snapshot block: small enough that a few busy devices rewrite little, large enough to be few rows.
-BLOCK = 64
+BLOCK_BITS = 6
+BLOCK = 1 << BLOCK_BITS
 # The table grows by an eighth: a series may not take much more than its row.
 GROWTH = 8
 NEVER = np.iinfo(np.int64).min
@@ -56,15 +57,23 @@ class SeriesTable:
             self.rows = grown(self.rows, len(self), parts=GROWTH)
             new = self.rows[known : len(self)]
             new["last_ts"] = new["quiet_ts"] = NEVER
+            new["low"], new["high"] = -np.inf, np.inf
             given = self._in_full + np.arange(len(new))
             new["full"] = np.where(given < len(self.full), given, -1)
             self._in_full = min(int(self._in_full + len(new)), len(self.full))
         return found
 
+    def limit(self, index: int, low: float, high: float) -> None:
+        """Set the range that a series may be in; infinite bounds take a limit away."""
+        row = self.rows[index]
+        if (row["low"], row["high"]) != (low, high):
+            row["low"], row["high"] = low, high
+            self.touched(np.array([index]))
+
     def touched(self, indices: Indices) -> None:
         """Note that these rows changed since the last snapshot."""
         self._changed = grown(self._changed, -(-len(self) // BLOCK))
-        self._changed[indices // BLOCK] = True
+        self._changed[indices >> BLOCK_BITS] = True
 
     # -- snapshots -----------------------------------------------------------------------------------------------------
 

@@ -77,6 +77,11 @@ RULES: dict[str, Rule] = {
         causes=("Operation at an unusual time.", "A clock or a schedule that has shifted."),
         actions=("Compare the schedule of {device} with what ran between {from} and {to}.", _COMPARE),
     ),
+    "pattern": Rule(
+        what="{metric} of {device} moved{move} in a way that it had not moved before",
+        causes=("A new way of operation or a change of the surroundings.", "A fault of the device or of the sensor."),
+        actions=("Find out what was different at {device} between {from} and {to}.", _COMPARE),
+    ),
     "missing": Rule(
         what="Readings of {metric} from {device} were missing",
         causes=("A loss of power or of the connection.", "A device that was turned off."),

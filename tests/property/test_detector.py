@@ -124,13 +124,12 @@ class Calibration:
     def take(self, score: float, gain: float, readings: float) -> float:
         self.short += max(1 / readings, gain) * (score - self.short)
         excess = self.short - self.mean
-        if self.variance > 0.0:
-            deviations = min(excess / math.sqrt(self.variance), light.MOST_DEVIATIONS)
-        else:
-            deviations = light.MOST_DEVIATIONS if excess > 0.0 else 0.0
+        squared = 0.0
+        if excess > 0.0:
+            squared = min(excess * excess / self.variance, light.MOST_SQUARED) if self.variance else light.MOST_SQUARED
         self.mean += max(1 / light.LONG_READINGS, gain) * excess
         self.variance += max(1 / light.LONG_READINGS, gain) * (excess * excess - self.variance)
-        return max(deviations, 0.0)
+        return squared * squared
 
 
 @dataclass
@@ -152,7 +151,7 @@ class Memory:
     windows: list[list[np.float32]] = field(default_factory=list)
 
     def take(self, ts: int, value: float) -> float | None:
-        """Give the sum of the fourth powers of the two scores, if the reading is a point and the series known."""
+        """Give the sum of the two scores, if the reading is a point and the series known."""
         late = self.points > 0 and ts <= self.last_ts
         self.last_ts = ts if self.points == 0 else max(ts, self.last_ts)
         if late or (self.points > 0 and ts - self.point_ts < full.POINT_US):
@@ -163,7 +162,7 @@ class Memory:
         shape = self.shape.take(self._shape(held, gain), gain, full.SHAPE_POINTS)
         window = self.window.take(self._window(ts, held, gain), gain, full.WINDOW_POINTS)
         self.points += 1
-        return shape**2 * shape**2 + window**2 * window**2 if self.points > full.PROBATION else None
+        return shape + window if self.points > full.PROBATION else None
 
     def _shape(self, held: float, gain: float) -> float:
         root = math.copysign(math.sqrt(abs(held)), held)
@@ -279,10 +278,10 @@ class Series:
         else:
             self.longest_run, self.run = max(self.longest_run, self.run), 0
         flat = self.run < self.seen and self.run == max(light.FLAT_READINGS, light.FLAT_TIMES * self.longest_run)
-        fourths = fourth(deviation) + fourth(shift) + fourth(season)
-        ratios = [math.sqrt(math.sqrt(fourths)) / (light.THRESHOLD if points < 0 else light.THRESHOLD_BESIDE_FULL)]
+        threshold = light.THRESHOLD if points < 0 else light.THRESHOLD_BESIDE_FULL
+        ratios = [(deviation + shift + season) / threshold**4]
         if pattern is not None:
-            ratios.append(math.sqrt(math.sqrt(pattern + fourth(season))) / light.THRESHOLD_FULL)
+            ratios.append((pattern + season) / light.THRESHOLD_FULL**4)
         unusual = (max(ratios) >= 1.0 or flat) and self.seen >= light.PROBATION
         quiet = self.seen < self.quiet_until or ts < self.quiet_ts or 0 <= points < self.quiet_points
         if unusual:
@@ -311,10 +310,6 @@ def times(distance: float, usual: float) -> float:
     return min(distance / usual, light.MOST_SPREADS) if usual > 0.0 else 0.0
 
 
-def fourth(number: float) -> float:
-    return (number * number) * (number * number)
-
-
 def bits(number: float) -> str:
     return float(number).hex()
 
@@ -341,15 +336,12 @@ def agree(table: SeriesTable, reference: dict[tuple[str, str], Series]) -> None:
             assert bits(sample["value"]) == bits(value)
         assert (int(row["full"]) >= 0) == (series.memory is not None)
         if series.memory is not None:
-            agree_full(table.full[int(row["full"])], series.memory)
+            memory = series.memory
+            assert (int(row["points"]), int(row["point_ts"])) == (memory.points, memory.point_ts)
+            agree_full(table.full[int(row["full"])], memory)
 
 
 def agree_full(row: np.void, memory: Memory) -> None:
-    assert [int(row[name]) for name in ("points", "last_ts", "point_ts")] == [
-        memory.points,
-        memory.last_ts,
-        memory.point_ts,
-    ]
     assert [bits(row[name]) for name in ("long", "mean", "variance")] == [
         bits(number) for number in (memory.long, memory.mean, memory.variance)
     ]

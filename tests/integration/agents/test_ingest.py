@@ -3,7 +3,7 @@
 import random
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 
@@ -36,7 +36,8 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 ACCEPTED = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp()) * 1_000_000
 READINGS = 330  # enough to be past the detectors' probation
 FULL_BYTES = 2 * FULL.itemsize  # some series of a partition are in each tier
-CALLS = ("claim", "load_snapshot", "write", "see_devices", "device", "save_snapshot")
+COLUMNS = ("offsets", "accepted", "keys", "values")
+CALLS = ("claim", "load_snapshot", "write", "see_devices", "device", "limits", "save_snapshot")
 
 
 class DiedError(Exception):
@@ -246,6 +247,28 @@ def test_a_death_between_any_two_steps_changes_nothing(database: DatabaseSetting
             assert outcome(database, log) == expected, where
             assert len(set(log.ids(ANALYSIS_REQUESTS.name))) == requests, where
             assert len(set(log.ids(DEAD_LETTERS.name))) == letters, where
+    store.close()
+
+
+def test_a_value_out_of_the_range_of_its_class_is_asked_about(database: DatabaseSettings) -> None:
+    name, store = f"log{uuid.uuid4().hex[:8]}", Store(database)
+    with connect(database, autocommit=True) as connection:
+        connection.execute('insert into device_classes values (%s, \'{"m": {"max": 30}}\')', (name,))
+    readings = [
+        Reading(device_id=name, ts=START + timedelta(seconds=at), metrics={"m": value}, tags={"class": name})
+        for at, value in enumerate([20.0, 31.0, 20.0, 31.0])
+    ]
+    log = Log([raw(name, 0, [(name.encode(), encode(reading)) for reading in readings])], name)
+    ingest = agent(log, store, Mortal())
+    ingest.take_over(log.names())
+    # Who is new has its limits from the next snapshot on.
+    for first, end in ((0, 3), (3, 4)):
+        batch = log.partitions[0].since(first)
+        part = replace(batch, **{field: getattr(batch, field)[: end - first] for field in COLUMNS})
+        ingest.store(ingest.prepare([part]))
+        ingest.snapshot()
+    (request,) = [decode(sent.value, AnalysisRequest) for sent in log.produced]
+    assert (request.kind, request.value, request.device_class) == ("range", 31.0, name)
     store.close()
 
 

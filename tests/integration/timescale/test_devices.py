@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connectors.timescale.devices import DeviceSeen
+from connectors.timescale.devices import DeviceSeen, Limits
 from connectors.timescale.store import DeviceKnown, Store
 
 pytestmark = pytest.mark.database
@@ -42,6 +42,25 @@ def test_texts_that_the_database_cannot_hold_are_marked(store: Store) -> None:
     strange = {"a\x00b": "c\x00", "ünït": "°C \u2028 '\"\\"}
     store.see_devices([DeviceSeen("pump-7", NOON, NOON, strange, {"class": "p\x00"})])
     assert store.device("pump-7") == DeviceKnown("", "p\ufffd", {"a\ufffdb": "c\ufffd", "ünït": "°C \u2028 '\"\\"})
+
+
+@pytest.mark.parametrize(
+    ("limits", "found"),
+    [
+        ('{"t": {"min": 0, "max": 90.5, "unit": "Cel"}}', {"t": Limits(0.0, 90.5)}),
+        ('{"t": {"max": 9}, "p": {"min": -1e3}}', {"t": Limits(high=9.0), "p": Limits(low=-1000.0)}),
+        ('{"t": {"min": "0", "max": true}, "p": 7, "q": {}}', {}),
+        ("[]", {}),
+        ("{}", {}),
+    ],
+)
+def test_a_class_limits_its_devices(store: Store, fetch: Fetch, limits: str, found: dict[str, Limits]) -> None:
+    pump = DeviceSeen("pump-7", NOON, NOON, {}, {"class": "pump"})
+    store.see_devices([pump, DeviceSeen("fan", NOON, NOON, {}, {"class": "fan"}), DeviceSeen("other", NOON, NOON)])
+    assert store.limits(["pump-7", "fan"]) == {}
+    fetch("insert into device_classes values ('pump', %s) returning 1", limits)
+    assert store.limits(["pump-7", "fan", "other", "nobody"]) == ({"pump-7": found} if found else {})
+    assert store.limits(["fan"]) == store.limits([]) == {}
 
 
 def test_many_workers_see_the_same_devices_at_once(

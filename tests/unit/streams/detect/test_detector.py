@@ -195,3 +195,33 @@ def test_severity_grows_with_the_distance(distance: float, severity: Severity) -
 
 def test_an_empty_batch() -> None:
     assert take(Detector(), []) == []
+
+
+def limited(low: float, high: float) -> Detector:
+    detector = Detector()
+    detector.table.limit(detector.table.index(("pump", "t")), low, high)
+    return detector
+
+
+def test_a_value_that_leaves_the_range_of_its_class_is_an_alarm_at_once() -> None:
+    (alarm,) = take(limited(0.0, 30.0), [20.0, 30.0, 30.1, 31.0, 20.0])
+
+    assert (alarm.kind, alarm.value, alarm.last_offset, alarm.score) == ("range", 30.1, 2, 0.5)
+    assert alarm.direction is Direction.UP
+
+
+def test_the_first_reading_may_be_outside_already() -> None:
+    assert [alarm.kind for alarm in take(limited(-np.inf, 30.0), [31.0])] == ["range"]
+
+
+def test_what_stays_outside_or_comes_back_is_no_new_alarm_until_later() -> None:
+    detector = limited(0.0, np.inf)
+    assert len(take(detector, [20.0, -1.0, -2.0, 20.0, -1.0])) == 1
+    assert take(detector, [20.0 + at % 3 for at in range(REFRACTORY + 1)], first=5) == []
+    assert [alarm.kind for alarm in take(detector, [-1.0], first=6 + REFRACTORY)] == ["range"]
+
+
+def test_limits_that_are_taken_away_limit_nothing() -> None:
+    detector = limited(0.0, 30.0)
+    detector.table.limit(0, -np.inf, np.inf)
+    assert take(detector, [20.0, 1e300]) == []

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import pytest
 
 from schemas.fields import Direction, Severity
-from streams.detect.kinds import FLAT, MISSING, Found, direction_of, kind_of, severity_of
+from streams.detect.kinds import FLAT, MISSING, RANGE, Found, direction_of, kind_of, severity_of
 
-CALM = Found(ratio=1.2, deviation=0.0, shift=0.0, season=0.0, pattern=0.0, baseline=20.0, spread=0.5, flat=0.0)
+CALM = Found(
+    ratio=1.2, deviation=0.0, shift=0.0, season=0.0, pattern=0.0, baseline=20.0, spread=0.5, flat=0.0, outside=0.0
+)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,8 @@ def test_without_such_readings_the_strongest_score_says_it(score: str, kind: str
     assert kind_of(CALM._replace(**(others | {score: 3.0})), [20.0, 20.3]) == kind
 
 
-def test_standing_still_comes_first() -> None:
+def test_what_is_known_for_sure_comes_first() -> None:
+    assert kind_of(CALM._replace(flat=1.0, outside=1.0, deviation=9.0), [30.0] * 16) == RANGE
     assert kind_of(CALM._replace(flat=1.0, deviation=9.0), [30.0] * 16) == FLAT
 
 
@@ -61,6 +64,8 @@ def test_direction(kind: str, value: float, direction: Direction) -> None:
         ("level", 13.9, Severity.CRITICAL),
         (MISSING, 20.0, Severity.WARNING),
         (FLAT, 20.0, Severity.INFO),
+        (RANGE, 20.0, Severity.WARNING),
+        (RANGE, 40.0, Severity.CRITICAL),
     ],
 )
 def test_severity(kind: str, value: float, severity: Severity) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from streams.columns.batch import ROW_SCHEMA
 from streams.detect.detector import Detector
-from streams.detect.layout import SERIES
+from streams.detect.layout import FULL, SERIES
 from streams.detect.snapshot import SnapshotError
 from streams.detect.state import BLOCK, SeriesTable
 
@@ -66,6 +66,36 @@ def test_only_blocks_that_changed_are_written() -> None:
 
     assert set(changed) == {1}
     assert same(SeriesTable.restore(blocks | changed), table)
+
+
+def test_a_limit_that_is_new_is_written_down() -> None:
+    table = table_of(2 * BLOCK)
+    table.saved()
+
+    table.limit(3, -np.inf, np.inf)
+    assert table.changed_blocks() == {}, "there was none before"
+    table.limit(BLOCK + 3, 0.0, 9.0)
+    assert set(table.changed_blocks()) == {1}
+
+
+def test_the_first_series_are_in_the_full_tier_and_stay_there() -> None:
+    table = SeriesTable(3 * FULL.itemsize)
+    for number in range(5):
+        table.index((f"device-{number}", "t"))
+    assert table.rows["full"][:5].tolist() == [0, 1, 2, -1, -1]
+    table.full["mean"][:3] = [7.0, 8.0, 9.0]
+    table.touched(np.arange(5))
+
+    less = SeriesTable.restore(table.changed_blocks(), full_bytes=0)
+    more = SeriesTable.restore(table.changed_blocks(), full_bytes=4 * FULL.itemsize)
+    less.index(("device-5", "t"))
+    more.index(("device-5", "t"))
+    more.index(("device-6", "t"))
+
+    assert less.rows["full"][:6].tolist() == [0, 1, 2, -1, -1, -1]
+    assert more.rows["full"][:7].tolist() == [0, 1, 2, -1, -1, 3, -1]
+    for restored in (less, more):
+        assert restored.full["mean"][:3].tolist() == [7.0, 8.0, 9.0]
 
 
 def test_names_are_kept_apart() -> None:
