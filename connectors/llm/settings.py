@@ -29,4 +29,6 @@ class LlmSettings(BaseModel):
 
     endpoints: tuple[Endpoint, ...] = ()
     budget_usd_per_day: Annotated[float, Field(ge=0)] | None = None
+    # How many windows may share a call while all calls that `max_concurrent` allows are out.
+    windows_per_call: Annotated[int, Field(ge=1, le=64)] = 16
     timeout_s: Annotated[float, Field(gt=0)] = 60.0

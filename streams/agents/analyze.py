@@ -20,7 +20,6 @@ import stamina
 from connectors.clock import Clock
 from connectors.errors import ConnectorError, SlowDownError
 from connectors.kafka.producer import Outgoing, Producer
-from connectors.llm.client import Reply
 from connectors.timescale.store import Store
 from schemas.codec import decode, encode
 from schemas.errors import PoisonError
@@ -28,12 +27,13 @@ from schemas.fields import Source
 from schemas.models import AnalysisRequest, Insight
 from schemas.topics import INSIGHTS
 from streams.agents import letters
+from streams.agents.packing import Told
 from streams.agents.records import Record, raw_batch
 from streams.columns.batch import Poison
-from streams.prompts.answer import Answer, RefusedAnswerError
+from streams.prompts.answer import Answer, RefusedAnswerError, check
 from streams.prompts.facts import Facts
 from streams.prompts.insight import Origin, insight, insight_id
-from streams.prompts.prompt import Prompt
+from streams.prompts.prompt import fingerprint
 from streams.prompts.rules import explain
 
 log = logging.getLogger(__name__)
@@ -45,11 +45,11 @@ ATTEMPTS = 3
 ASK_WITHIN_S = 90.0
 
 
-class AskModel(Protocol):
-    """A model that can be asked for a typed answer (`connectors.llm.client.Model`)."""
+class Asks(Protocol):
+    """Who can be asked about a window (`streams.agents.packing.Packer`)."""
 
-    async def ask(self, system: str, user: str, answer: type[Answer]) -> Reply[Answer]:
-        """Ask once."""
+    async def ask(self, facts: Facts, check: Callable[[Answer], None]) -> Told:
+        """Ask once; an answer that `check` refuses is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Outside:
     store: Store
     producer: Producer
     clock: Clock
-    model: AskModel | None
+    model: Asks | None
 
 
 class Analyst:
@@ -101,34 +101,34 @@ class Analyst:
     async def _answer(self, request: AnalysisRequest) -> Insight:
         started = self._outside.clock.monotonic()
         if self._outside.model is not None:
-            prompt = Prompt.of(Facts.of(request))
+            facts = Facts.of(request)
             try:
-                reply = await self._ask(self._outside.model, prompt)
-                return insight(request, reply.answer, self._origin(started, reply, prompt))
+                told = await self._ask(self._outside.model, facts, lambda answer: check(answer, request))
+                return insight(request, told.answer, self._origin(started, told, fingerprint(facts)))
             except (ConnectorError, RefusedAnswerError) as error:
                 log.warning(
                     "no usable answer about %s of %s, rules answer: %s", request.metric, request.device_id, error
                 )
         return insight(request, explain(request), self._origin(started))
 
-    async def _ask(self, model: AskModel, prompt: Prompt) -> Reply[Answer]:
+    async def _ask(self, model: Asks, facts: Facts, accepts: Callable[[Answer], None]) -> Told:
         async for attempt in stamina.retry_context(on=SlowDownError, attempts=ATTEMPTS, timeout=ASK_WITHIN_S):
             with attempt:
-                return await model.ask(prompt.system, prompt.user, Answer)
+                return await model.ask(facts, accepts)
         raise AssertionError  # pragma: no cover  # stamina gives a result or raises
 
-    def _origin(self, started: float, reply: Reply[Answer] | None = None, prompt: Prompt | None = None) -> Origin:
+    def _origin(self, started: float, told: Told | None = None, prompt_hash: str | None = None) -> Origin:
         created, latency_s = self._outside.clock.now(), self._outside.clock.monotonic() - started
-        if reply is None or prompt is None:
+        if told is None:
             return Origin(source=Source.RULES, created=created, latency_s=latency_s)
         return Origin(
             source=Source.MODEL,
             created=created,
             latency_s=latency_s,
-            model=reply.model,
-            prompt_hash=prompt.hash,
-            prompt_tokens=reply.usage.prompt_tokens,
-            completion_tokens=reply.usage.completion_tokens,
+            model=told.model,
+            prompt_hash=prompt_hash,
+            prompt_tokens=told.usage.prompt_tokens,
+            completion_tokens=told.usage.completion_tokens,
         )
 
     async def _run(self, step: Callable[[], T]) -> T:

@@ -7,6 +7,7 @@ from connectors.timescale.store import Store
 from schemas.topics import ANALYSIS_REQUESTS
 from streams.agents.analyze import Analyst, Outside
 from streams.agents.analyze_lane import AnalyzeLane
+from streams.agents.packing import Packer
 from streams.app.lane import Lane
 from streams.lane.app import LaneOptions
 from streams.settings import LaneName, Settings
@@ -22,9 +23,13 @@ def build(settings: Settings) -> Lane:
     producer = Producer(settings.kafka)
     store = Store(settings.database)
     endpoints = settings.llm.endpoints
-    model = Model(endpoints[0], settings.llm.timeout_s) if endpoints else None
-    analyst = Analyst(Outside(store, producer, SystemClock(), model), region=settings.region)
-    in_flight = endpoints[0].max_concurrent if endpoints else RULES_IN_FLIGHT
+    packer, in_flight = None, RULES_IN_FLIGHT
+    if endpoints:
+        calls, windows = endpoints[0].max_concurrent, settings.llm.windows_per_call
+        packer = Packer(Model(endpoints[0], settings.llm.timeout_s), calls=calls, windows=windows)
+        # While all calls are out, the windows of the next ones gather.
+        in_flight = 2 * calls * windows
+    analyst = Analyst(Outside(store, producer, SystemClock(), packer), region=settings.region)
     lane = AnalyzeLane(analyst, in_flight=in_flight, waiting=WAITING_REQUESTS)
     group = settings.kafka.group(LaneName.ANALYZE)
     options = LaneOptions(group, ANALYSIS_REQUESTS.name, REQUESTS_A_BATCH, without_position="earliest")

@@ -21,6 +21,9 @@ default. Behaviours, "name" or "name:argument":
     truncated       finish_reason length, content cut in the middle
     truncated-json  finish_reason stop, content cut in the middle
     wrong-schema    JSON that does not fit the schema
+    partial         answers every second window only
+    twice           answers the first window twice, and one that nobody asked about
+    spoilt          the first answer does not fit the schema, the others do
     no-usage        ok, without usage
     odd-usage       ok, with more tokens than a long can hold
 
@@ -36,6 +39,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import re
 import signal
 import sys
 import time
@@ -48,7 +52,7 @@ Json = dict[str, Any]
 
 NAMES = frozenset(
     {"ok", "slow", "drip", "hang", "reset", "cut", "garbage", "empty", "refusal", "filtered"}
-    | {"truncated", "truncated-json", "wrong-schema", "no-usage", "odd-usage"}
+    | {"truncated", "truncated-json", "wrong-schema", "no-usage", "odd-usage", "partial", "twice", "spoilt"}
 )
 VECTOR = 16
 BYTES_PER_TOKEN = 4
@@ -98,6 +102,23 @@ def example(schema: Json, root: Json) -> object:
     least = schema.get("minimum", 0)
     plain = {"integer": least, "number": least, "boolean": False, "null": None, "string": "stand-in text"}
     return plain[schema["type"]]
+
+
+def by_window(content: object, asked: Json, behaviour: str) -> object:
+    """Where a list of numbered answers is asked for, give one to each window of the prompt."""
+    if not isinstance(content, dict) or not isinstance(content.get("answers"), list):
+        return content
+    (plain,) = content["answers"]
+    numbers = [int(n) for n in re.findall(r'^\{"n":(\d+)', str(asked["messages"][-1]["content"]), re.MULTILINE)]
+    match behaviour:
+        case "partial":
+            numbers = numbers[::2]
+        case "twice":
+            numbers = [*numbers, numbers[0], max(numbers) + 1]
+    answers = [plain | {"n": n} for n in numbers]
+    if behaviour == "spoilt":
+        answers[0] = answers[0] | {"severity": "terrible"}
+    return content | {"answers": answers}
 
 
 class Reader(asyncio.StreamReader):
@@ -238,7 +259,7 @@ class Server:
         return self.queue.popleft() if self.queue else self.default
 
     def completion(self, name: str, asked: Json) -> Json:
-        content: str | None = self.answer(asked)
+        content: str | None = self.answer(asked, name)
         finish, refusal = "stop", None
         match name:
             case "refusal":
@@ -266,13 +287,13 @@ class Server:
         }
         return completion if name == "no-usage" else completion | {"usage": usage}
 
-    def answer(self, asked: Json) -> str:
+    def answer(self, asked: Json, name: str) -> str:
         if self.content is not None:
             return self.content
         form = asked.get("response_format") or {}
         if form.get("type") == "json_schema":
             schema = form["json_schema"]["schema"]
-            return json.dumps(example(schema, schema))
+            return json.dumps(by_window(example(schema, schema), asked, name))
         return "{}" if form.get("type") == "json_object" else "stand-in text"
 
     def embed(self, asked: Json) -> Response:

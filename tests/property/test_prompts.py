@@ -81,27 +81,32 @@ def requests(draw: st.DrawFn) -> AnalysisRequest:
     )
 
 
-@given(requests())
-def test_no_text_leaves_its_string_in_the_prompt(request_: AnalysisRequest) -> None:
-    prompt = Prompt.of(Facts.of(request_))
+@given(st.lists(requests(), min_size=1, max_size=3))
+def test_no_text_leaves_its_string_in_the_prompt(packed: list[AnalysisRequest]) -> None:
+    packed = [request_.model_copy(update={"tenant": "acme"}) for request_ in packed]
+    prompt = Prompt.of([Facts.of(request_) for request_ in packed])
 
-    opening, data, closing = prompt.user.split("\n")
+    opening, *lines, closing = prompt.user.split("\n")
     assert (opening, closing) == (OPEN, CLOSE)
-    assert all(" " <= letter <= "~" for letter in data), "one line of printable ASCII"
-    assert not set(data) & set("<>&`"), "nothing that could be a delimiter"
-    parsed = json.loads(data)
-    assert set(parsed) == set(Facts.model_fields) - {"tenant"}
-    assert parsed["metric"] == request_.metric
-    assert parsed["unit"] == clip(request_.unit, UNIT_LENGTH)
-    assert parsed["kind"] == clip(request_.kind, KIND_LENGTH)
-    assert parsed["device_class"] == clip(request_.device_class, CLASS_LENGTH)
-    assert parsed["question"] == (None if request_.question is None else clip(request_.question, QUESTION_LENGTH))
-    assert parsed["severity"] == request_.severity
+    assert len(lines) == len(packed)
+    for n, (data, request_) in enumerate(zip(lines, packed, strict=True), start=1):
+        assert all(" " <= letter <= "~" for letter in data), "one line of printable ASCII"
+        assert not set(data) & set("<>&`"), "nothing that could be a delimiter"
+        parsed = json.loads(data)
+        assert parsed["n"] == n, "nothing says it is another window"
+        assert set(parsed) <= {"n", *Facts.model_fields} - {"tenant"}
+        assert parsed["metric"] == request_.metric
+        assert parsed["unit"] == clip(request_.unit, UNIT_LENGTH)
+        assert parsed["kind"] == clip(request_.kind, KIND_LENGTH)
+        assert parsed["device_class"] == clip(request_.device_class, CLASS_LENGTH)
+        question = None if request_.question is None else clip(request_.question, QUESTION_LENGTH)
+        assert parsed.get("question") == question
+        assert parsed["severity"] == request_.severity
 
 
 @given(requests())
 def test_a_prompt_has_a_length_whatever_the_texts_have(request_: AnalysisRequest) -> None:
-    data = Prompt.of(Facts.of(request_)).user
+    data = Prompt.of([Facts.of(request_)]).user
 
     letters = NAME_LENGTH + UNIT_LENGTH + KIND_LENGTH + CLASS_LENGTH + QUESTION_LENGTH
     # A letter takes two escapes of six characters at the most.
@@ -112,7 +117,7 @@ def test_a_prompt_has_a_length_whatever_the_texts_have(request_: AnalysisRequest
 def test_the_prompt_does_not_know_the_device(request_: AnalysisRequest, other: str) -> None:
     elsewhere = request_.model_copy(update={"device_id": other})
 
-    assert Prompt.of(Facts.of(request_)) == Prompt.of(Facts.of(elsewhere))
+    assert Prompt.of([Facts.of(request_)]) == Prompt.of([Facts.of(elsewhere)])
 
 
 @given(requests(), st.lists(st.sampled_from([*(f"{{{name}}}" for name in NAMES), " and ", "{}", "{", "}"])))

@@ -1,6 +1,8 @@
 """A request becomes one insight, whoever answers, and however often the worker dies on the way."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -19,7 +21,8 @@ from schemas.codec import decode, encode
 from schemas.fields import Direction, Severity, Source, deterministic_id
 from schemas.models import AnalysisRequest, DeadLetter, Insight, Sample
 from schemas.topics import DEAD_LETTERS, INSIGHTS
-from streams.agents.analyze import Analyst, AskModel, Outside
+from streams.agents.analyze import Analyst, Asks, Outside
+from streams.agents.packing import Packer
 from tests.fakes.records import FakeRecord
 from tests.fakes.stand_in import StandIn
 
@@ -73,14 +76,16 @@ def record(value: bytes, key: bytes = b"pump-1") -> FakeRecord:
     return FakeRecord(7, 1_767_225_600_000, key, value, of_topic="analysis-requests", of_partition=0)
 
 
-def analyst(database: DatabaseSettings, producer: Producer, model: AskModel | None = None) -> tuple[Analyst, Store]:
+def analyst(database: DatabaseSettings, producer: Producer, model: Asks | None = None) -> tuple[Analyst, Store]:
     store = Store(database)
     return Analyst(Outside(store, cast("KafkaProducer", producer), SystemClock(), model), region=""), store
 
 
-def model_at(stand_in: StandIn) -> Model:
+@asynccontextmanager
+async def model_at(stand_in: StandIn, *, calls: int = 8, windows: int = 8) -> AsyncIterator[Packer]:
     endpoint = Endpoint(name="stand-in", base_url=stand_in.url, api_key=SecretStr("k"), model="test-1")
-    return Model(endpoint, timeout_s=5.0)
+    async with Model(endpoint, timeout_s=5.0) as model:
+        yield Packer(model, calls=calls, windows=windows)
 
 
 async def test_without_a_model_rules_answer_and_say_so(database: DatabaseSettings) -> None:
@@ -136,8 +141,8 @@ async def test_a_busy_model_is_asked_again(database: DatabaseSettings, stand_in:
 
 async def test_an_answer_that_contradicts_the_numbers_is_refused(database: DatabaseSettings, stand_in: StandIn) -> None:
     stand_in.content(
-        '{"summary": "It fell to 999999.", "probable_causes": [], "recommended_actions": [],'
-        ' "severity": "critical", "confidence": 1.0}'
+        '{"answers": [{"summary": "It fell to 999999.", "probable_causes": [], "recommended_actions": [],'
+        ' "severity": "critical", "confidence": 1.0, "n": 1}]}'
     )
     producer = Producer()
     async with model_at(stand_in) as model:
@@ -170,4 +175,25 @@ async def test_a_request_that_cannot_be_read_goes_to_dead_letters(database: Data
     (letter,) = [decode(sent.value, DeadLetter) for sent in producer.published if sent.topic == DEAD_LETTERS.name]
     assert (letter.stage, letter.value, letter.partition, letter.offset) == ("analyze", b"rubbish", 0, 7)
     assert producer.insights() == []
+    store.close()
+
+
+@pytest.mark.parametrize("behaviour", ["ok", "partial", "twice", "spoilt", "truncated", "truncated-json"])
+async def test_many_windows_share_a_call_whatever_is_wrong_with_its_answer(
+    database: DatabaseSettings, stand_in: StandIn, behaviour: str
+) -> None:
+    # The first call is about one window; it is slow, and the others gather.
+    stand_in.queue("slow:0.5", behaviour)
+    producer = Producer()
+    devices = [f"pump-{number}" for number in range(9)]
+    async with model_at(stand_in, calls=1) as model:
+        worker, store = analyst(database, producer, model)
+        requests = [request(id=deterministic_id("request", device), device_id=device) for device in devices]
+        await asyncio.gather(*(worker.handle(record(encode(one))) for one in requests))
+    insights = producer.insights()
+    assert sorted(insight.device_id for insight in insights) == devices
+    assert {insight.source for insight in insights} == {Source.MODEL}
+    assert all(insight.device_id in devices for insight in insights)
+    calls = len(stand_in.requests())
+    assert calls == {"ok": 2, "truncated": 4, "truncated-json": 4}.get(behaviour, 3)
     store.close()

@@ -1,0 +1,195 @@
+"""Many windows a call: whoever waits while all calls are out goes together with the next one.
+
+Nothing waits for a pack to fill. As long as calls are free, each window is asked about at once and alone; when none is,
+windows gather, and the next free call takes as many as fit, of one tenant: the tenants take turns. What comes back is
+taken apart, and only what is missing, or was refused by the check of its numbers, is asked about again. Windows of a
+pack whose answer cannot be read at all go on in halves, so that one that spoils every answer ends up alone.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from connectors.errors import ConnectorError
+from connectors.llm.client import Reply, Usage, WrongAnswerError
+from streams.prompts.answer import Answer, RefusedAnswerError
+from streams.prompts.facts import Facts
+from streams.prompts.pack import Answers, by_window, shares
+from streams.prompts.prompt import Prompt, size
+
+# Letters of windows in a prompt: some 4,000 tokens, whatever devices call themselves.
+MOST_LETTERS = 16_000
+# How often a window may come back without an answer that can be used.
+ATTEMPTS = 2
+
+
+class AskModel(Protocol):
+    """A model that can be asked for typed answers (`connectors.llm.client.Model`)."""
+
+    @property
+    def name(self) -> str:
+        """The endpoint's name."""
+
+    async def ask(self, system: str, user: str, answer: type[Answers]) -> Reply[Answers]:
+        """Ask once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The answer to a window, the model that gave it, and the window's share of the tokens, failed calls included."""
+
+    answer: Answer
+    model: str
+    usage: Usage
+
+
+@dataclass(eq=False, slots=True)
+class _Window:
+    facts: Facts
+    check: Callable[[Answer], None]
+    told: "asyncio.Future[Told]"
+    spent: Usage = field(default_factory=Usage)
+    attempts: int = 0
+    # It may be packed with so many at the most.
+    company: int = 0
+
+    def spend(self, prompt_tokens: int, completion_tokens: int) -> None:
+        self.spent = Usage(self.spent.prompt_tokens + prompt_tokens, self.spent.completion_tokens + completion_tokens)
+
+
+class Packer:
+    """Asks one model about many windows; for one event loop."""
+
+    def __init__(self, model: AskModel, *, calls: int, windows: int) -> None:
+        """At most `calls` are out at once, with at most so many `windows` each."""
+        self._model = model
+        self._most_calls = calls
+        self._most_windows = windows
+        self._calls: set[asyncio.Task[None]] = set()
+        self._waiting: dict[str, deque[_Window]] = {}  # by tenant, whose turn comes first at the start
+
+    async def ask(self, facts: Facts, check: Callable[[Answer], None]) -> Told:
+        """Ask about a window, in whatever company; `check` refuses an answer that contradicts it.
+
+        Raises:
+            ConnectorError: the call failed (`connectors.llm.client.Model.ask`), or had no answer to this window.
+            RefusedAnswerError: what `check` raised in the end.
+
+        """
+        told: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
+        self._queue([_Window(facts, check, told, company=self._most_windows)])
+        self._start()
+        return await told
+
+    def _queue(self, windows: Sequence[_Window]) -> None:
+        for window in windows:
+            self._waiting.setdefault(window.facts.tenant, deque()).append(window)
+
+    def _start(self) -> None:
+        while self._waiting and len(self._calls) < self._most_calls:
+            pack = self._take()
+            if pack:
+                call = asyncio.get_running_loop().create_task(self._call(pack))
+                self._calls.add(call)
+                call.add_done_callback(self._ended)
+                for window in pack:
+                    window.told.add_done_callback(partial(_give_up, pack, call))
+
+    def _ended(self, call: "asyncio.Task[None]") -> None:
+        self._calls.discard(call)
+        self._start()
+
+    def _take(self) -> list[_Window]:
+        """Take as many windows of the tenant whose turn it is as fit; who has given up waiting is forgotten."""
+        tenant, waiting = next(iter(self._waiting.items()))
+        del self._waiting[tenant]
+        pack: list[_Window] = []
+        letters = 0
+        while waiting:
+            window = waiting[0]
+            letters += size(window.facts)
+            most = min(one.company for one in [*pack, window])
+            if pack and (len(pack) >= most or letters > MOST_LETTERS):
+                break
+            waiting.popleft()
+            if not window.told.done():
+                pack.append(window)
+        if waiting:
+            self._waiting[tenant] = waiting  # at the end: the others first
+        return pack
+
+    async def _call(self, pack: list[_Window]) -> None:
+        prompt = Prompt.of([window.facts for window in pack])
+        try:
+            reply = await self._model.ask(prompt.system, prompt.user, Answers)
+        except WrongAnswerError as error:
+            self._spend(pack, error.usage)
+            self._halve(pack, error)
+        except ConnectorError as error:
+            self._fail(pack, error)
+        except BaseException as error:
+            self._fail(pack, error)
+            raise
+        else:
+            self._spend(pack, reply.usage)
+            self._tell(pack, reply)
+
+    def _tell(self, pack: list[_Window], reply: Reply[Answers]) -> None:
+        answers = by_window(reply.answer, len(pack))
+        for n, window in enumerate(pack, start=1):
+            error: Exception | None = WrongAnswerError(self._model.name, "missing", f"window {n} of {len(pack)}")
+            if n in answers:
+                error = _refusal(window, answers[n])
+            if error is None:
+                _set(window, Told(answers[n], reply.model, window.spent))
+            else:
+                self._again(window, error)
+
+    def _again(self, window: _Window, error: Exception) -> None:
+        window.attempts += 1
+        if window.attempts < ATTEMPTS:
+            self._queue([window])
+        else:
+            self._fail([window], error)
+
+    def _halve(self, pack: list[_Window], error: WrongAnswerError) -> None:
+        if len(pack) == 1:
+            self._again(pack[0], error)
+            return
+        for window in pack:
+            window.company = (len(pack) + 1) // 2
+        self._queue(pack)
+
+    @staticmethod
+    def _spend(pack: list[_Window], usage: Usage) -> None:
+        prompt, completion = (shares(tokens, len(pack)) for tokens in (usage.prompt_tokens, usage.completion_tokens))
+        for window, prompt_tokens, completion_tokens in zip(pack, prompt, completion, strict=True):
+            window.spend(prompt_tokens, completion_tokens)
+
+    @staticmethod
+    def _fail(pack: list[_Window], error: BaseException) -> None:
+        for window in pack:
+            if not window.told.done():
+                window.told.set_exception(error)
+
+
+def _refusal(window: _Window, answer: Answer) -> RefusedAnswerError | None:
+    try:
+        window.check(answer)
+    except RefusedAnswerError as error:
+        return error
+    return None
+
+
+def _give_up(pack: list[_Window], call: "asyncio.Task[None]", _told: "asyncio.Future[Told]") -> None:
+    """End a call that nobody waits for any more."""
+    if all(window.told.done() for window in pack):
+        call.cancel()
+
+
+def _set(window: _Window, told: Told) -> None:
+    if not window.told.done():
+        window.told.set_result(told)
