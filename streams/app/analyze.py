@@ -30,7 +30,7 @@ def build(settings: Settings) -> Lane:
         # While all calls are out, the windows of the next ones gather.
         in_flight = 2 * calls * windows
     analyst = Analyst(Outside(store, producer, SystemClock(), packer), region=settings.region)
-    lane = AnalyzeLane(analyst, in_flight=in_flight, waiting=WAITING_REQUESTS)
+    lane = AnalyzeLane(analyst, in_flight=in_flight, waiting=max(WAITING_REQUESTS, 2 * in_flight))
     group = settings.kafka.group(LaneName.ANALYZE)
     options = LaneOptions(group, ANALYSIS_REQUESTS.name, REQUESTS_A_BATCH, without_position="earliest")
     return Lane(lane.app(settings.kafka, options), producer, [store])

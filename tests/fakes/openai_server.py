@@ -8,6 +8,7 @@ default. Behaviours, "name" or "name:argument":
 
     ok              an answer made from the JSON schema of the request (or the content set at /control/content)
     slow:S          the same after S seconds
+    lognormal:M:T   the same after a time of its own: half of the calls take at most M seconds, 99 in 100 at most T
     drip:S          the same, a byte every S seconds: no single read is slow, the whole is
     429:S           too many requests, with Retry-After: S (any text); without S no header
     NNN             another HTTP error, with the API key repeated in its message and as its code
@@ -29,8 +30,8 @@ default. Behaviours, "name" or "name:argument":
 
 Tokens are bytes: usage says ceil(UTF-8 bytes of the messages' contents / 4) and ceil(bytes of the content / 4).
 
-Control: GET and DELETE /control/requests, PUT /control/default {"behaviour": …}, PUT /control/queue
-{"behaviours": […]}, PUT /control/content {"content": text or null}.
+Control: GET and DELETE /control/requests (each has the Unix times `at` and `until`, and its `usage`), PUT
+/control/default {"behaviour": …}, PUT /control/queue {"behaviours": […]}, PUT /control/content {"content": …}.
 """
 
 import argparse
@@ -39,6 +40,8 @@ import contextlib
 import hashlib
 import itertools
 import json
+import math
+import random
 import re
 import signal
 import sys
@@ -51,10 +54,12 @@ from typing import Any
 Json = dict[str, Any]
 
 NAMES = frozenset(
-    {"ok", "slow", "drip", "hang", "reset", "cut", "garbage", "empty", "refusal", "filtered"}
+    {"ok", "slow", "lognormal", "drip", "hang", "reset", "cut", "garbage", "empty", "refusal", "filtered"}
     | {"truncated", "truncated-json", "wrong-schema", "no-usage", "odd-usage", "partial", "twice", "spoilt"}
 )
 VECTOR = 16
+# 99 of 100 draws from the standard normal distribution are below this.
+NORMAL_99 = 2.3263
 BYTES_PER_TOKEN = 4
 
 
@@ -146,6 +151,7 @@ class Server:
         self.queue: deque[str] = deque()
         self.content: str | None = None
         self.ids = itertools.count(1)
+        self.dice = random.Random(1)  # noqa: S311  # latencies, the same in every run, and no secrets
 
     async def serve(self, reader: Reader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection until it closes."""
@@ -163,11 +169,19 @@ class Server:
         method, path, _ = first.split(" ", 2)
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
-        record: Json = {"method": method, "path": path, "headers": headers, "at": time.time(), "ended": None}
+        record: Json = {
+            "method": method,
+            "path": path,
+            "headers": headers,
+            "at": time.time(),
+            "until": None,
+            "ended": None,
+        }
         response = self.route(method, path, headers, body, record)
         gone = asyncio.ensure_future(reader.gone.wait())
         sending = asyncio.ensure_future(self.send(writer, response))
         await asyncio.wait({gone, sending}, return_when=asyncio.FIRST_COMPLETED)
+        record["until"] = time.time()
         record["ended"] = "answered" if sending.done() else "disconnected"
         reusable = sending.done() and sending.result()
         for task in (gone, sending):
@@ -245,10 +259,15 @@ class Server:
                 return Response(status=0)
             case "garbage":
                 return Response(body=b"<html>Bad gateway?</html>")
-        response = Response.of(self.completion(name, asked))
+        completion = self.completion(name, asked)
+        record["usage"] = completion.get("usage")
+        response = Response.of(completion)
         match name:
             case "slow":
                 response.wait_s = float(argument)
+            case "lognormal":
+                median, tail = map(float, argument.split(":"))
+                response.wait_s = self.dice.lognormvariate(math.log(median), math.log(tail / median) / NORMAL_99)
             case "drip":
                 response.drip_s = float(argument)
             case "cut":
