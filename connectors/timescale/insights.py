@@ -1,5 +1,7 @@
 """The table `insights`: written once, the first one to arrive stands."""
 
+from collections.abc import Sequence
+
 from psycopg import Connection
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
@@ -13,22 +15,28 @@ from schemas.models import Insight
 _DETAIL = ("probable_causes", "recommended_actions", "confidence", "topic", "partition", "first_offset", "last_offset")
 
 
-def store(connection: "Connection[Row]", insight: Insight) -> Insight:
-    """Store an insight and give the one that stands: this one, or the one that was there first with the same id."""
+def store(connection: "Connection[Row]", insights: Sequence[Insight]) -> dict[str, Insight]:
+    """Store insights and give those that stand, by id: these, or the ones that were there first with the same id."""
+    with connection.transaction(), connection.cursor() as cursor:
+        # In the order of their ids, or two workers that store the same ones could wait for each other.
+        ordered = sorted(insights, key=lambda insight: insight.id)
+        cursor.executemany(query("insert_insight"), [_row(insight) for insight in ordered])
+    stand = standing(connection, [insight.id for insight in insights])
+    for insight in insights:
+        if insight.id not in stand:
+            raise ConnectorError(f"insight {insight.id} was deleted while it was stored")
+    return stand
+
+
+def standing(connection: "Connection[Row]", insight_ids: Sequence[str]) -> dict[str, Insight]:
+    """Give the insights that stand under these ids, those that there are."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(query("standing_insights"), {"ids": list(insight_ids)}).fetchall()
+    found = [Insight.model_validate(row.pop("detail") | row) for row in rows]
+    return {insight.id: insight for insight in found}
+
+
+def _row(insight: Insight) -> dict[str, object]:
     fields = insight.model_dump()
     detail = {name: fields.pop(name) for name in _DETAIL}
-    connection.execute(query("insert_insight"), {**fields, "detail": Jsonb(detail)})
-    stands = standing(connection, insight.id)
-    if stands is None:
-        raise ConnectorError(f"insight {insight.id} was deleted while it was stored")
-    return stands
-
-
-def standing(connection: "Connection[Row]", insight_id: str) -> Insight | None:
-    """Give the insight that stands under this id, if there is one."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(query("standing_insight"), {"id": insight_id}).fetchone()
-    if row is None:
-        return None
-    detail = row.pop("detail")
-    return Insight.model_validate({**row, **detail})
+    return {**fields, "detail": Jsonb(detail)}

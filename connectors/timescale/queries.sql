@@ -126,10 +126,10 @@ values (%(id)s, %(request_id)s, %(region)s, %(tenant)s, %(device_id)s, %(metric)
         %(completion_tokens)s, %(cost_usd)s, %(latency_s)s, %(created)s, %(detail)s)
 on conflict (id) do nothing;
 
--- name: standing_insight
+-- name: standing_insights
 select id::text, request_id::text, region, tenant, device_id, metric, window_start, window_end, kind, severity, summary,
        source, model, prompt_hash, prompt_tokens, completion_tokens, cost_usd, latency_s, created, detail
-from insights where id = %(id)s;
+from insights where id = any(%(ids)s::uuid[]);
 
 -- name: list_devices
 select device_id, class, units, tags, first_seen, last_seen

@@ -104,13 +104,13 @@ class Store:
         """Give what the classes of devices allow, by device and metric (`devices.limits`)."""
         return self._do(lambda c: devices.limits(c, device_ids))
 
-    def insight(self, insight_id: str) -> Insight | None:
-        """Give the insight that stands under this id, if there is one."""
-        return self._do(lambda c: insights.standing(c, insight_id))
+    def insights(self, insight_ids: Sequence[str]) -> dict[str, Insight]:
+        """Give the insights that stand under these ids (`insights.standing`)."""
+        return self._do(lambda c: insights.standing(c, insight_ids))
 
-    def store_insight(self, insight: Insight) -> Insight:
-        """Store an insight and give the one that stands (`insights.store`)."""
-        return self._do(lambda c: insights.store(c, insight))
+    def store_insights(self, new: Sequence[Insight]) -> dict[str, Insight]:
+        """Store insights and give those that stand, by id (`insights.store`)."""
+        return self._do(lambda c: insights.store(c, new))
 
     def close(self) -> None:
         """End the connection."""

@@ -10,10 +10,10 @@ The steps, in the order that makes a crash repeat a model call at the most, neve
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import stamina
 
@@ -27,6 +27,7 @@ from schemas.fields import Source
 from schemas.models import AnalysisRequest, Insight
 from schemas.topics import INSIGHTS
 from streams.agents import letters
+from streams.agents.gathering import Gathering
 from streams.agents.packing import Told
 from streams.agents.records import Record, raw_batch
 from streams.columns.batch import Poison
@@ -37,8 +38,6 @@ from streams.prompts.prompt import fingerprint
 from streams.prompts.rules import explain
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 # How often, and how long in all, a busy model is asked before the rules answer.
 ATTEMPTS = 3
@@ -71,10 +70,12 @@ class Analyst:
         self._region = region
         # The store is for one thread.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="analyze")
+        self._standing = Gathering(self._find, self._thread)
+        self._storing = Gathering(self._store, self._thread)
 
     async def start(self) -> None:
         """Be ready to work."""
-        await self._run(self._outside.store.open)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._outside.store.open)
 
     async def handle(self, record: Record) -> None:
         """Take one record of `analysis-requests` through all steps."""
@@ -83,10 +84,10 @@ class Analyst:
         except PoisonError as error:
             await self._refuse(record, error)
             return
-        stands = await self._run(lambda: self._outside.store.insight(insight_id(request)))  # step 2
+        stands = await self._standing.do(insight_id(request))  # step 2
         if stands is None:
             answer = await self._answer(request)  # step 3
-            stands = await self._run(lambda: self._outside.store.store_insight(answer))  # step 4
+            stands = await self._storing.do(answer)  # step 4
         await self._outside.producer.publish_soon(
             [Outgoing(INSIGHTS.name, stands.device_id.encode(), encode(stands))]
         )  # step 5
@@ -131,5 +132,12 @@ class Analyst:
             completion_tokens=told.usage.completion_tokens,
         )
 
-    async def _run(self, step: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, step)
+    # -- on the store's thread -----------------------------------------------------------------------------------------
+
+    def _find(self, ids: Sequence[str]) -> list[Insight | None]:
+        stand = self._outside.store.insights(ids)
+        return [stand.get(one) for one in ids]
+
+    def _store(self, answers: Sequence[Insight]) -> list[Insight]:
+        stand = self._outside.store.store_insights(answers)
+        return [stand[answer.id] for answer in answers]

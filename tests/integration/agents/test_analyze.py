@@ -96,7 +96,7 @@ async def test_without_a_model_rules_answer_and_say_so(database: DatabaseSetting
     assert insight.source is Source.RULES
     assert insight.model is None
     assert "pump-1" in insight.summary
-    assert store.insight(insight.id) == insight
+    assert store.insights([insight.id]) == {insight.id: insight}
     store.close()
 
 
@@ -162,7 +162,7 @@ async def test_a_crash_repeats_neither_the_insight_nor_the_call(database: Databa
         await second.handle(record(encode(request())))
         await second.handle(record(encode(request())))
     once, again = healthy.insights()
-    assert once == again == second_store.insight(once.id)
+    assert once == again == second_store.insights([once.id])[once.id]
     assert len(stand_in.requests()) == 1
     first_store.close()
     second_store.close()

@@ -77,7 +77,7 @@ def add_insights(database: DatabaseSettings, *created: datetime, device: str = "
                 latency_s=0.1,
                 created=moment,
             )
-            insights.store(connection, insight)
+            insights.store(connection, [insight])
             ids.append(insight.id)
     return ids
 

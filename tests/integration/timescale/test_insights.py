@@ -45,6 +45,15 @@ def insight(**changes: object) -> Insight:
     return Insight.model_validate(fields | changes)
 
 
+def keep(store: Store, given: Insight) -> Insight:
+    """Store one, and give the one that stands."""
+    return store.store_insights([given])[given.id]
+
+
+def other(number: int, **changes: object) -> Insight:
+    return insight(id=deterministic_id("insight", "other", str(number)), **changes)
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -54,24 +63,45 @@ def insight(**changes: object) -> Insight:
     ],
 )
 def test_an_insight_comes_back_as_it_was(store: Store, given: Insight) -> None:
-    assert store.store_insight(given) == given
-    assert store.insight(given.id) == given
+    assert keep(store, given) == given
+    assert store.insights([given.id]) == {given.id: given}
 
 
 def test_the_first_one_stands(store: Store) -> None:
-    first = store.store_insight(insight(summary="first"))
-    assert store.store_insight(insight(summary="second", confidence=1.0)) == first
-    assert store.insight(first.id) == first
-    other = insight(id=deterministic_id("insight", "2"), summary="of another window")
-    assert store.store_insight(other) == other
+    first = keep(store, insight(summary="first"))
+    assert keep(store, insight(summary="second", confidence=1.0)) == first
+    assert store.insights([first.id]) == {first.id: first}
+    assert keep(store, other(2, summary="of another window")).summary == "of another window"
 
 
 def test_there_is_none(store: Store) -> None:
-    assert store.insight(deterministic_id("insight", "none")) is None
+    assert store.insights([deterministic_id("insight", "none")]) == store.insights([]) == store.store_insights([]) == {}
+
+
+def test_many_are_stored_at_once_and_those_that_stood_stay(store: Store) -> None:
+    first = keep(store, other(3, summary="first"))
+    given = [other(number, summary="second") for number in range(50)]
+
+    stand = store.store_insights([*given, given[0]])
+
+    assert stand == {one.id: first if one.id == first.id else one for one in given}
+    assert store.insights([one.id for one in given] + [deterministic_id("insight", "none")]) == stand
+
+
+def test_workers_that_store_the_same_ones_in_any_order_do_not_wait_for_each_other(
+    open_store: Callable[..., Store], in_thread: ThreadPoolExecutor
+) -> None:
+    given = [other(number) for number in range(100)]
+
+    def store_all(number: int) -> int:
+        store = open_store(patience_s=0.001)  # no second attempt
+        return sum(len(store.store_insights(given if number % 2 else given[::-1])) for _ in range(5))
+
+    assert list(in_thread.map(store_all, range(4))) == [500] * 4
 
 
 def test_of_many_at_once_one_stands_for_all(open_store: Callable[..., Store], in_thread: ThreadPoolExecutor) -> None:
-    def keep(number: int) -> Insight:
-        return open_store().store_insight(insight(summary=str(number)))
+    def keep_one(number: int) -> Insight:
+        return keep(open_store(), insight(summary=str(number)))
 
-    assert len(set(in_thread.map(keep, range(8)))) == 1
+    assert len(set(in_thread.map(keep_one, range(8)))) == 1
