@@ -49,6 +49,8 @@ REFRACTORY = 100
 QUIET_US = 60_000_000
 # In long deviations. A series of the full tier has better eyes for all but the extreme.
 THRESHOLD, THRESHOLD_BESIDE_FULL, THRESHOLD_FULL = 4.5, 6.0, 2.9
+# The hour of the day counts for less there: alone it has to be a sixth farther from what is usual.
+SEASON_BESIDE_FULL = 0.85**4
 # A single distance counts for no more than this many spreads, or one absurd value would hide all that follow.
 MOST_SPREADS = 50.0
 # Values are held to this for the statistics, so that no sum or product overflows. They are stored as they are.
@@ -166,7 +168,7 @@ def _ratio(deviation: float, shift: float, season: float, point: int, pattern: f
     size = deviation + shift + season
     if point < 0:
         return size / THRESHOLD**4
-    full = (pattern + season) / THRESHOLD_FULL**4 if pattern >= 0.0 else 0.0
+    full = (pattern + SEASON_BESIDE_FULL * season) / THRESHOLD_FULL**4 if pattern >= 0.0 else 0.0
     return max(size / THRESHOLD_BESIDE_FULL**4, full)
 
 

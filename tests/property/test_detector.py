@@ -281,7 +281,7 @@ class Series:
         threshold = light.THRESHOLD if points < 0 else light.THRESHOLD_BESIDE_FULL
         ratios = [(deviation + shift + season) / threshold**4]
         if pattern is not None:
-            ratios.append((pattern + season) / light.THRESHOLD_FULL**4)
+            ratios.append((pattern + light.SEASON_BESIDE_FULL * season) / light.THRESHOLD_FULL**4)
         unusual = (max(ratios) >= 1.0 or flat) and self.seen >= light.PROBATION
         quiet = self.seen < self.quiet_until or ts < self.quiet_ts or 0 <= points < self.quiet_points
         if unusual:
