@@ -52,7 +52,7 @@ class IngestSettings(BaseModel):
     snapshot_min_s: Seconds = 1.0
     snapshot_max_s: Seconds = 30.0
     # Writing snapshots may take this part of the time at the most.
-    snapshot_share: Annotated[float, Field(gt=0, le=1)] = 0.02
+    snapshot_share: Annotated[float, Field(gt=0, le=1)] = 0.01
 
 
 class MetricsSettings(BaseModel):

@@ -9,13 +9,9 @@ law allows comes from the model's own record of its calls. The first call never 
 import json
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from subprocess import PIPE, Popen
 
 from connectors.kafka.producer import Outgoing, Producer
 from connectors.timescale.connection import connect
@@ -23,7 +19,7 @@ from schemas.codec import encode
 from schemas.fields import Direction, Severity, deterministic_id
 from schemas.models import AnalysisRequest, Sample
 from schemas.topics import ANALYSIS_REQUESTS
-from scripts.benches import machine, servers
+from scripts.benches import machine, servers, standin
 from scripts.benches.command import Json, Step, progress, publish, say
 from scripts.benches.measure import MeasureError
 from scripts.benches.processes import watched
@@ -34,7 +30,6 @@ from streams.settings import Settings
 SUMMARY = "The slow lane against Little's law: insights a second while model calls take 2 s, and some of them 30."
 EXAMPLES = "Example: [bold]scripts/bench analyze --json[/]"
 
-MODEL = Path(__file__).parents[2] / "tests" / "fakes" / "openai_server.py"
 # Seconds that half of the calls take at most, and 99 of 100.
 MEDIAN_S, TAIL_S = 2.0, 30.0
 CALLS = 64
@@ -90,9 +85,9 @@ def report(found: Mapping[str, Measured], versions: Mapping[str, str]) -> Report
 def _measure(running: Servers, name: str, windows: int, step: Step) -> Measured:
     step(name)
     running.new_topics()
-    with running.new_database() as settings, _model() as (url, control):
-        _call(control, "PUT", "default", {"behaviour": f"lognormal:{MEDIAN_S}:{TAIL_S}"})
-        _call(control, "PUT", "queue", {"behaviours": ["hang"]})
+    with running.new_database() as settings, standin.running() as (url, control):
+        standin.call(control, "PUT", "default", {"behaviour": f"lognormal:{MEDIAN_S}:{TAIL_S}"})
+        standin.call(control, "PUT", "queue", {"behaviours": ["hang"]})
         _publish(settings, REQUESTS_A_WINDOW * windows)
         endpoint = {"name": "stand-in", "base_url": url, "api_key": "none", "model": "m", "max_concurrent": CALLS}
         environment = {
@@ -103,7 +98,7 @@ def _measure(running: Servers, name: str, windows: int, step: Step) -> Measured:
         arguments = [sys.executable, "-m", "streams.cli.main", "worker", "--lane", "analyze"]
         with watched(arguments, folder=running.folder / "analyze", environment=environment) as worker:
             deadline = time.monotonic() + STARTED_WITHIN_S
-            while sum(call["until"] is None for call in _call(control, "GET", "requests")) < CALLS:
+            while sum(call["until"] is None for call in standin.call(control, "GET", "requests")) < CALLS:
                 if not worker.alive or time.monotonic() > deadline:
                     raise MeasureError(f"{name}: not all calls go out: {worker.last_words()}")
                 time.sleep(POLL_S)
@@ -111,7 +106,7 @@ def _measure(running: Servers, name: str, windows: int, step: Step) -> Measured:
             began, before = time.time(), _insights(settings)
             time.sleep(MEASURED_S)
             ended, after = time.time(), _insights(settings)
-        calls = _call(control, "GET", "requests")
+        calls = standin.call(control, "GET", "requests")
     return judge(calls, began, ended, after - before)
 
 
@@ -187,27 +182,3 @@ def _insights(settings: Settings) -> int:
     with connect(settings.database, autocommit=True) as connection:
         row = connection.execute("select count(*) from insights where source = 'model'").fetchone()
     return int(str(row[0])) if row else 0
-
-
-@contextmanager
-def _model() -> Iterator[tuple[str, str]]:
-    """Run the stand-in model; give its address, and that of its control."""
-    command = [sys.executable, str(MODEL), "--until-stdin-closes"]
-    with Popen(command, stdin=PIPE, stdout=PIPE, text=True) as process:  # noqa: S603  # our own file
-        if process.stdout is None:
-            raise MeasureError("the stand-in model has no output")
-        said = json.loads(process.stdout.readline())
-        try:
-            yield said["url"], said["control"]
-        finally:
-            process.terminate()
-
-
-def _call(control: str, method: str, what: str, body: object = None) -> list[dict[str, object]]:
-    request = urllib.request.Request(  # noqa: S310  # the address of the process started above
-        f"{control}/{what}", json.dumps(body).encode() if body else None, method=method
-    )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=30) as response:
-        found: list[dict[str, object]] = json.load(response)
-    return found

@@ -34,8 +34,8 @@ SLOW_READINGS = 300
 SPREAD_READINGS = 2000
 DEVIATION_READINGS, SHIFT_READINGS, SEASON_READINGS = 6, 3, 60
 LONG_READINGS = 5000
-# A part of the day forgets with time, not with readings: after so many seconds in it, half is new.
-HOUR_S = 2700.0
+# A part of the day forgets with time, not with readings: in so many seconds in it.
+HOUR_S = 3000.0
 # A reading counts for no more than this many seconds.
 READING_S = 300.0
 HOUR_READINGS = 65_000
@@ -49,6 +49,8 @@ REFRACTORY = 100
 QUIET_US = 60_000_000
 # In long deviations. A series of the full tier has better eyes for all but the extreme.
 THRESHOLD, THRESHOLD_BESIDE_FULL, THRESHOLD_FULL = 4.5, 6.0, 2.9
+# Three squares of this many variances stay below the lowest threshold together.
+CALM = 0.99 * (THRESHOLD**4 / 3.0) ** 0.5
 # The hour of the day counts for less there: alone it has to be a sixth farther from what is usual.
 SEASON_BESIDE_FULL = 0.85**4
 # A single distance counts for no more than this many spreads, or one absurd value would hide all that follow.
@@ -92,23 +94,36 @@ def _touch(  # compiled loops take their columns one by one
 
 
 @inner
-def _calibrated(calibration: Row, score: float, gain: float, readings: float) -> float:
-    """Give how many long deviations a score is above its long mean, averaged over some readings; then remember it.
+def _calibrated(calibration: Row, score: float, gain: float, readings: float) -> tuple[float, float]:
+    """Average a score over some readings, and remember it.
 
-    To the fourth power: so it is summed up, and no root has to be taken of what is not unusual.
+    Give the square of how far it is above its long mean (0: it is below), and the long variance of that before it: what
+    they say together, `_fourth` knows, which is rarely asked.
     """
     calibration.short += max(1.0 / readings, gain) * (score - calibration.short)
     excess = calibration.short - calibration.mean
-    square = excess * excess
-    fourth = 0.0
-    if excess > 0.0:
-        # A series that never deviated has no deviation to measure the first one with.
-        squared = min(square / calibration.variance, MOST_SQUARED) if calibration.variance > 0.0 else MOST_SQUARED
-        fourth = squared * squared
+    square, variance = excess * excess, calibration.variance
     long_gain = max(1.0 / LONG_READINGS, gain)
     calibration.mean += long_gain * excess
-    calibration.variance += long_gain * (square - calibration.variance)
-    return fourth
+    calibration.variance = variance + long_gain * (square - variance)
+    return (square if excess > 0.0 else 0.0), variance
+
+
+@inner
+def _fourth(calibrated: tuple[float, float]) -> float:
+    """Give the fourth power of a score in long deviations: so it is summed up."""
+    square, variance = calibrated
+    if square == 0.0:
+        return 0.0
+    # A series that never deviated has no deviation to measure the first one with.
+    squared = min(square / variance, MOST_SQUARED) if variance > 0.0 else MOST_SQUARED
+    return float(squared * squared)
+
+
+@inner
+def _calm(calibrated: tuple[float, float]) -> bool:
+    """Say, without a division, that three scores of this size are no alarm together."""
+    return bool(calibrated[0] <= CALM * calibrated[1])
 
 
 @inner
@@ -132,11 +147,12 @@ def _of_the_day(row: Row, ts: int, held: float, gain: float) -> float:
     distance = 0.0 if hour.seen == 0 else abs(held - (row.origin + hour.mean))
     times = _times(distance, row.residual)
     row.residual += max(1.0 / LONG_READINGS, gain) * (distance - row.residual)
-    seconds = 0.0 if row.seen == 0 else min((ts - row.last_ts) * 1e-6, READING_S)
+    hour_gain = 0.0 if row.seen == 0 else min((ts - row.last_ts) * 1e-6, READING_S) * (1.0 / HOUR_S)
     hour.seen = min(hour.seen + 1, HOUR_READINGS)
+    if hour_gain * hour.seen < 1.0:
+        hour_gain = 1.0 / hour.seen
     from_origin = min(max(held - row.origin, -MOST_SINGLE), MOST_SINGLE)
-    mean_gain = max(seconds / (seconds + HOUR_S), 1.0 / hour.seen)
-    hour.mean = hour.mean + mean_gain * (from_origin - hour.mean)
+    hour.mean = hour.mean + hour_gain * (from_origin - hour.mean)
     return times
 
 
@@ -160,11 +176,12 @@ def _stands_still(row: Row, value: float, last: float) -> bool:
 
 
 @inner
-def _ratio(deviation: float, shift: float, season: float, point: int, pattern: float) -> float:
+def _ratio(fourths: tuple[float, float, float], point: int, pattern: float) -> float:
     """Give the scores' size in multiples of the threshold; with the full tier's, if it has any of this reading.
 
     All are fourth powers, and so is what is given.
     """
+    deviation, shift, season = fourths
     size = deviation + shift + season
     if point < 0:
         return size / THRESHOLD**4
@@ -225,7 +242,7 @@ def advance(  # noqa: PLR0913, PLR0917  # compiled loops take their columns one 
                 continue
             seen, value = row.seen, values[position]
             held = min(max(value, -MOST), MOST)
-            gain = 1.0 / (seen + 1.0)
+            gain = 1.0 / (seen + 1.0) if seen < LONG_READINGS else 0.0
             if seen == 0:
                 row.origin = row.level = row.slow = held
             level, spread = row.level, row.spread
@@ -244,8 +261,10 @@ def advance(  # noqa: PLR0913, PLR0917  # compiled loops take their columns one 
             last, row.last = row.last, value
             flat = _stands_still(row, value, last)
             ratio = 0.0
-            if seen >= PROBATION:
-                ratio = _ratio(deviation, shift, season, points[position], patterns[position])
+            calm = _calm(deviation) and _calm(shift) and _calm(season) and patterns[position] < 0.0
+            if seen >= PROBATION and (flat or not calm):
+                fourths = (_fourth(deviation), _fourth(shift), _fourth(season))
+                ratio = _ratio(fourths, points[position], patterns[position])
                 ratio = max(ratio, 1.0) if flat else ratio
             inside_before = seen == 0 or row.low <= last <= row.high
             left = inside_before and not row.low <= value <= row.high
@@ -260,7 +279,8 @@ def advance(  # noqa: PLR0913, PLR0917  # compiled loops take their columns one 
             row.seen = seen + 1
             if alarm:
                 found[RATIO], found[PATTERN] = _root(ratio), _root(max(patterns[position], 0.0))
-                found[DEVIATION], found[SHIFT], found[SEASON] = _root(deviation), _root(shift), _root(season)
+                found[DEVIATION], found[SHIFT] = _root(_fourth(deviation)), _root(_fourth(shift))
+                found[SEASON] = _root(_fourth(season))
                 found[BASELINE], found[SPREAD] = level, spread
                 found[FLAT], found[OUTSIDE] = 1.0 if flat else 0.0, 1.0 if left else 0.0
                 return position

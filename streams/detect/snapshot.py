@@ -2,7 +2,6 @@
 
 import struct
 import zlib
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,13 +32,13 @@ class SnapshotError(TidegateError):
     """A detector snapshot is not what this version writes."""
 
 
-def write(names: pa.Array, rows: Rows, full: Sequence[Rows | None]) -> bytes:
-    """Write down a block: of each series its name, its row, and its row of the full tier."""
+def write(names: pa.Array, rows: Rows, memories: Rows) -> bytes:
+    """Write down a block: of each series its name, its row and, out of `memories`, its row of the full tier."""
     columns = pa.RecordBatch.from_arrays(
         [
             names,
             pa.FixedSizeBinaryArray.from_buffers(_STATE, len(rows), [None, pa.py_buffer(_shuffled(rows))]),
-            pa.array([None if row is None else row.tobytes() for row in full], _FULL),
+            _memories(rows["full"], memories),
         ],
         schema=_BLOCK_SCHEMA,
     )
@@ -50,8 +49,19 @@ def write(names: pa.Array, rows: Rows, full: Sequence[Rows | None]) -> bytes:
     return _CHECKSUM.pack(zlib.crc32(written)) + written
 
 
+def _memories(places: npt.NDArray[np.int32], memories: Rows) -> pa.FixedSizeBinaryArray:
+    """Gather rows of the full tier in one copy: they are most of what is written."""
+    there = places >= 0
+    if not there.any():
+        return pa.nulls(len(places), _FULL)
+    data = memories[np.maximum(places, 0)]
+    data[~there] = np.zeros((), dtype=FULL)
+    valid = pa.py_buffer(np.packbits(there, bitorder="little"))
+    return pa.FixedSizeBinaryArray.from_buffers(_FULL, len(places), [valid, pa.py_buffer(data.view(np.uint8))])
+
+
 def read(block: bytes) -> tuple[Texts, Texts, Rows, list[Rows | None]]:
-    """Give what `write` was given: devices, metrics, rows, and rows of the full tier.
+    """Give what `write` was given: devices, metrics, rows, and of each series its row of the full tier, if it has one.
 
     Raises:
         SnapshotError: the block is damaged, or of another layout.

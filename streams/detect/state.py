@@ -87,9 +87,7 @@ class SeriesTable:
 
     def _write(self, block: int) -> bytes:
         first, end = block * BLOCK, min((block + 1) * BLOCK, len(self))
-        rows = self.rows[first:end]
-        full = [self.full[place] if place >= 0 else None for place in rows["full"].tolist()]
-        return snapshot.write(self._names.column(first, end), rows, full)
+        return snapshot.write(self._names.column(first, end), self.rows[first:end], self.full)
 
     @classmethod
     def restore(cls, blocks: dict[int, bytes], full_bytes: int = 0) -> "SeriesTable":

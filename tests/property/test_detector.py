@@ -299,9 +299,10 @@ class Series:
         distance = abs(held - (self.origin + mean)) if seen else 0.0
         score = times(distance, self.residual)
         self.residual += max(1 / light.LONG_READINGS, gain) * (distance - self.residual)
-        seconds = min((ts - self.last_ts) * 1e-6, light.READING_S) if self.seen else 0.0
+        hour_gain = min((ts - self.last_ts) * 1e-6, light.READING_S) * (1 / light.HOUR_S) if self.seen else 0.0
+        hour_gain = hour_gain if hour_gain * (seen + 1) >= 1 else 1 / (seen + 1)
         from_origin = min(max(held - self.origin, -light.MOST_SINGLE), light.MOST_SINGLE)
-        mean += max(seconds / (seconds + light.HOUR_S), 1 / (seen + 1)) * (from_origin - mean)
+        mean += hour_gain * (from_origin - mean)
         self.hours[hour] = (float(np.float32(mean)), seen + 1)
         return score
 
