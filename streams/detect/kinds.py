@@ -6,8 +6,10 @@ from typing import NamedTuple, Self
 from schemas.fields import Direction, Severity
 
 RANGE, FLAT, MISSING = "range", "flat-line", "missing"
-# How far from the level, in spreads, the value is that raises an alarm of this severity.
+# How far from the level, in spreads, the value is that raises an alarm of this severity; or how many times the
+# threshold the score is: where a series always moves a lot, the spreads of what never happened before are few.
 WARNING_SPREADS, CRITICAL_SPREADS = 6.0, 12.0
+WARNING_RATIO, CRITICAL_RATIO = 2.0, 4.0
 # Further from the level than this many spreads, a reading has left it; closer than that, it is back.
 AWAY_SPREADS, BACK_SPREADS = 4.0, 2.0
 # So many readings on one side in a row are no spike any more.
@@ -74,9 +76,12 @@ def direction_of(kind: str, found: Found, value: float) -> Direction:
 
 
 def severity_of(kind: str, found: Found, value: float) -> Severity:
-    """Say how much it matters: by the distance from the level, or because people set a limit."""
+    """Say how much it matters: by the distance from the level and the score, or because people set a limit."""
     distance = abs(value - found.baseline)
-    if distance >= CRITICAL_SPREADS * found.spread and distance > 0:
+    far = distance > 0 and distance >= CRITICAL_SPREADS * found.spread
+    # A silence only grows until it is noticed: how long that took says nothing of the device.
+    score = 0.0 if kind == MISSING else found.ratio
+    if far or score >= CRITICAL_RATIO:
         return Severity.CRITICAL
-    warns = kind in {RANGE, MISSING} or (distance >= WARNING_SPREADS * found.spread and distance > 0)
-    return Severity.WARNING if warns else Severity.INFO
+    warns = kind in {RANGE, MISSING} or (distance > 0 and distance >= WARNING_SPREADS * found.spread)
+    return Severity.WARNING if warns or score >= WARNING_RATIO else Severity.INFO

@@ -70,3 +70,18 @@ def test_direction(kind: str, value: float, direction: Direction) -> None:
 )
 def test_severity(kind: str, value: float, severity: Severity) -> None:
     assert severity_of(kind, CALM, value) is severity
+
+
+@pytest.mark.parametrize(
+    ("kind", "ratio", "severity"),
+    [
+        ("pattern", 1.9, Severity.INFO),
+        ("pattern", 2.0, Severity.WARNING),
+        ("pattern", 4.0, Severity.CRITICAL),
+        (MISSING, 9.0, Severity.WARNING),
+    ],
+)
+def test_a_score_far_above_the_threshold_matters_however_few_spreads_it_is(
+    kind: str, ratio: float, severity: Severity
+) -> None:
+    assert severity_of(kind, CALM._replace(ratio=ratio), 20.5) is severity
