@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from connectors.errors import ConnectorError
 from connectors.llm.client import Reply, Usage, WrongAnswerError
 from streams.prompts.answer import Answer, RefusedAnswerError
 from streams.prompts.facts import Facts
@@ -122,17 +121,18 @@ class Packer:
         return pack
 
     async def _call(self, pack: list[_Window]) -> None:
+        try:
+            await self._exchange(pack)
+        except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must hear of it
+            self._fail(pack, error)
+
+    async def _exchange(self, pack: list[_Window]) -> None:
         prompt = Prompt.of([window.facts for window in pack])
         try:
             reply = await self._model.ask(prompt.system, prompt.user, Answers)
         except WrongAnswerError as error:
             self._spend(pack, error.usage)
             self._halve(pack, error)
-        except ConnectorError as error:
-            self._fail(pack, error)
-        except BaseException as error:
-            self._fail(pack, error)
-            raise
         else:
             self._spend(pack, reply.usage)
             self._tell(pack, reply)
@@ -170,7 +170,7 @@ class Packer:
             window.spend(prompt_tokens, completion_tokens)
 
     @staticmethod
-    def _fail(pack: list[_Window], error: BaseException) -> None:
+    def _fail(pack: list[_Window], error: Exception) -> None:
         for window in pack:
             if not window.told.done():
                 window.told.set_exception(error)

@@ -239,3 +239,20 @@ async def test_a_stuck_call_holds_up_nobody_outside_it() -> None:
     assert not held.done()
     model.stuck.set()
     assert (await held).answer.summary == "stuck"
+
+
+async def test_a_check_that_breaks_is_heard_of_and_nobody_waits_for_ever() -> None:
+    def check(told: Answer) -> None:
+        if told.summary == "b":
+            raise ZeroDivisionError
+
+    model = Model()
+    packer = Packer(model, calls=1, windows=8)
+    waiting = asked(packer, *(facts(metric) for metric in "abc"), check=check)
+    model.free.set()
+    async with asyncio.timeout(5):
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+        again = await packer.ask(facts("d"), accept)
+
+    assert isinstance(told[1], ZeroDivisionError)
+    assert again.answer.summary == "d"
