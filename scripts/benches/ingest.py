@@ -90,7 +90,12 @@ def _ratios(figures: Figures, count: int) -> dict[str, float | None]:
     others = [system.name for system in systems.OWN[1:]] + [peer.name for peer in systems.OTHERS]
     found = {
         f"{mine} / {other}, {_metrics(count)}": ratio(_median(figures, mine, count), _median(figures, other, count))
-        for mine, compared in ((systems.TIDEGATE, others), (systems.DETECTION_OFF, others[1:3]))
+        for mine, compared in (
+            (systems.TIDEGATE, others),
+            (systems.DETECTION_OFF, others[1:4]),
+            # What the machine could do at all, against the fastest peer.
+            (systems.CEILING, [systems.FASTSTREAM]),
+        )
         for other in compared
     }
     best = _best(figures, count)

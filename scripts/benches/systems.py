@@ -25,6 +25,7 @@ TIDEGATE = "tidegate"
 DETECTION_OFF = "tidegate, detection off"
 ROW_LOOP = "bare row loop"
 WIRE_LIMIT = "wire limit"
+CEILING = "ceiling"
 FAUST = "Faust, take and executemany"
 QUIXSTREAMS = "quixstreams, PostgreSQL sink"
 FASTSTREAM = "FastStream, batches and COPY"
@@ -87,6 +88,7 @@ OWN = (
     System(DETECTION_OFF, _WORKER, environment={"TIDEGATE_INGEST__DETECTION": "false"}),
     System(ROW_LOOP, (str(PEERS / "row_loop.py"),)),
     System(WIRE_LIMIT, (str(PEERS / "wire_limit.py"),)),
+    System(CEILING, (str(PEERS / "ceiling.py"),)),
 )
 OTHERS = (
     Peer(FAUST, "faust-streaming", "faust_take", (str(PEERS / "faust_take.py"), "worker", "-l", "warn")),

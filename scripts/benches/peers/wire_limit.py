@@ -23,22 +23,23 @@ COPY = "copy readings (ts, device_id, metric, value, accepted) from stdin (forma
 LONGEST_S = 60.0
 
 
-def consumer(group: str) -> Consumer:
-    """Make a consumer that starts at the beginning."""
+def consumer(group: str, **more: str | float) -> Consumer:
+    """Make a consumer that starts at the beginning, with settings beside librdkafka's own."""
     made = Consumer(
         {
             "bootstrap.servers": os.environ["BENCH_KAFKA"],
             "group.id": group,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
+            **more,
         }
     )
     made.subscribe(["readings"])
     return made
 
 
-def encoded(messages: list[Message]) -> bytes:
-    """Make the COPY BINARY stream of a batch."""
+def encoded(messages: list[Message], *, in_order: bool = False) -> bytes:
+    """Make the COPY BINARY stream of a batch; on request in the order of the table's key."""
     decoded = pyruhvro.deserialize_array([(message.value() or b"")[FRAME:] for message in messages], READING.text)
     metrics = decoded.column("metrics")
     owner = pa.array(np.repeat(np.arange(len(decoded)), np.diff(np.asarray(metrics.offsets))))
@@ -53,6 +54,8 @@ def encoded(messages: list[Message]) -> bytes:
         ],
         names=["ts", "device_id", "metric", "value", "accepted"],
     )
+    if in_order:
+        rows = rows.sort_by([(name, "ascending") for name in ("device_id", "metric", "ts")])
     encoder = pgpq.ArrowToPostgresBinaryEncoder(rows.schema)
     return bytes(encoder.write_header() + encoder.write_batch(rows) + encoder.finish())
 

@@ -14,6 +14,7 @@ RATES = {
     systems.DETECTION_OFF: [180.0],
     systems.ROW_LOOP: [100.0],
     systems.WIRE_LIMIT: [200.0],
+    systems.CEILING: [300.0],
     systems.FAUST: [10.0],
     systems.QUIXSTREAMS: [20.0],
     systems.FASTSTREAM: [40.0],
@@ -28,6 +29,7 @@ def test_ratios_are_those_of_medians_and_goals_follow_from_them() -> None:
     said = report(figures(RATES), [1], {})
     assert said.ratios["tidegate / bare row loop, 1 metric"] == 1.6
     assert said.ratios["tidegate / bytewax, COPY, 1 metric"] is None
+    assert said.ratios["ceiling / FastStream, batches and COPY, 1 metric"] == 7.5
     assert {goal.name: (goal.value, goal.met) for goal in said.goals} == {
         "tidegate / bare row loop, 1 metric": (1.6, True),
         "tidegate, detection off / wire limit, 1 metric": (0.9, True),
