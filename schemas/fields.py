@@ -77,6 +77,24 @@ def _encodable(text: str) -> str:
     return text
 
 
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        message = "a text has no character zero, which the database cannot hold"
+        raise ValueError(message)
+    return _encodable(text)
+
+
+def _uuid(text: str) -> str:
+    try:
+        written: str | None = str(uuid.UUID(text))
+    except ValueError:
+        written = None
+    if text != written:
+        message = "an id is a UUID, as in 6f1c7d3e-5a53-5c0b-9a0e-7469646567a7"
+        raise ValueError(message)
+    return text
+
+
 def _utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
@@ -87,7 +105,10 @@ def _utc(moment: datetime) -> datetime:
 
 Name = Annotated[str, AfterValidator(_name)]
 String = Annotated[str, AfterValidator(_encodable)]
-Text = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_encodable)]
+# Of records that become rows.
+Storable = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_storable)]
+Uuid = Annotated[str, AfterValidator(_uuid)]
 # What Avro's types can hold.
 Int = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 Long = Annotated[int, Field(ge=-(2**63), lt=2**63)]

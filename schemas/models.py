@@ -9,10 +9,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.fields import Direction, Finite, Int, Long, Name, Severity, Source, String, Text, Timestamp
+from schemas.fields import Direction, Finite, Int, Long, Name, Severity, Source, Storable, String, Text, Timestamp, Uuid
 
 # How far a device's clock may run ahead of the acceptance of its reading.
 MAX_AHEAD = timedelta(hours=1)
+# How long a window may be that is looked up in the table.
+MAX_ASKED = timedelta(days=31)
 
 Count = Annotated[Long, Field(ge=0)]
 Partition = Annotated[Int, Field(ge=0)]
@@ -44,16 +46,20 @@ class Sample(Record):
 
 
 class AnalysisRequest(Record):
-    """A window of one metric of one device that deserves an explanation, or a question about a device."""
+    """A window of one metric of one device that deserves an explanation, or a question about a device.
 
-    id: String
-    region: String = ""
-    tenant: String = ""
+    Without a `topic` the window has not been read from the log: whoever answers reads it from the table, and the
+    figures from `direction` to `spread` and the samples mean nothing until then.
+    """
+
+    id: Uuid
+    region: Storable = ""
+    tenant: Storable = ""
     device_id: Name
-    device_class: String = ""
+    device_class: Storable = ""
     metric: Name
-    unit: String = ""
-    kind: String
+    unit: Storable = ""
+    kind: Storable
     direction: Direction = Direction.NONE
     severity: Severity
     score: Unit
@@ -64,37 +70,40 @@ class AnalysisRequest(Record):
     window_end: Timestamp
     accepted: Timestamp
     samples: tuple[Sample, ...] = ()
-    topic: String
+    topic: Storable
     partition: Partition
     first_offset: Count
     last_offset: Count
-    question: String | None = None
+    question: Storable | None = None
 
 
 class Insight(Record):
-    """What was found out about a window, who said it, from what, and what it cost."""
+    """What was found out about a window, who said it, from what, and what it cost.
 
-    id: String
-    request_id: String
-    region: String = ""
-    tenant: String = ""
+    Without a `topic` the window was read from the table, and the partition and offsets mean nothing.
+    """
+
+    id: Uuid
+    request_id: Uuid
+    region: Storable = ""
+    tenant: Storable = ""
     device_id: Name
     metric: Name
     window_start: Timestamp
     window_end: Timestamp
-    kind: String
+    kind: Storable
     severity: Severity
     summary: Text
     probable_causes: tuple[Text, ...] = ()
     recommended_actions: tuple[Text, ...] = ()
     confidence: Unit
     source: Source
-    model: String | None = None
-    prompt_hash: String | None = None
+    model: Storable | None = None
+    prompt_hash: Storable | None = None
     prompt_tokens: Count = 0
     completion_tokens: Count = 0
     cost_usd: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
-    topic: String
+    topic: Storable
     partition: Partition
     first_offset: Count
     last_offset: Count

@@ -55,6 +55,15 @@ class IngestSettings(BaseModel):
     snapshot_share: Annotated[float, Field(gt=0, le=1)] = 0.01
 
 
+class AnalyzeSettings(BaseModel):
+    """The slow lane (`TIDEGATE_ANALYZE__…`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # Whether every series is summed up for each hour or day. Each summary costs a window of a model call.
+    summaries: Literal["off", "hour", "day"] = "off"
+
+
 class MetricsSettings(BaseModel):
     """Where a worker tells Prometheus about itself (`TIDEGATE_METRICS__…`)."""
 
@@ -101,6 +110,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     llm: LlmSettings = LlmSettings()
     ingest: IngestSettings = IngestSettings()
+    analyze: AnalyzeSettings = AnalyzeSettings()
     metrics: MetricsSettings = MetricsSettings()
 
     @classmethod

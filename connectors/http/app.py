@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from connectors.http import devices, health, insights, page, problems, readings, schemas
+from connectors.http import devices, health, insights, page, problems, readings, schemas, tasks
 from connectors.http.parts import Parts
 from connectors.http.security import SecurityHeaders
 
@@ -19,9 +19,11 @@ def build(parts: Parts) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await parts.reader.open()
+        await parts.desk.open()
         try:
             yield
         finally:
+            await parts.desk.close()
             await parts.reader.close()
 
     app = FastAPI(title="Tidegate", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
@@ -33,6 +35,7 @@ def build(parts: Parts) -> FastAPI:
         readings.routes(parts),
         devices.routes(parts),
         insights.routes(parts),
+        tasks.routes(parts),
         schemas.routes(),
     ):
         app.include_router(router)

@@ -1,6 +1,7 @@
 """Reading the body of a request: no more than is allowed, in no more time than is allowed."""
 
 import asyncio
+from collections.abc import Collection
 from http import HTTPStatus
 
 from fastapi import Request
@@ -9,6 +10,23 @@ from starlette.requests import ClientDisconnect
 from connectors.http.problems import Problem
 
 MAX_BODY = 1024 * 1024
+JSON = "application/json"
+
+
+def require(request: Request, kinds: Collection[str]) -> str:
+    """Give the media type of the body, which is one of `kinds`.
+
+    Any other is refused, above all those that a web page of another origin may send without asking.
+
+    Raises:
+        Problem: it is another one.
+
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in kinds:
+        detail = f"the Content-Type must be {' or '.join(sorted(kinds))}"
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media_type", detail)
+    return kind
 
 
 async def read(request: Request, within_s: float) -> bytes:

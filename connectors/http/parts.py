@@ -7,8 +7,8 @@ from typing import Protocol
 from uuid import UUID
 
 from connectors.clock import Clock, SystemClock
-from schemas.models import Insight
-from schemas.topics import READINGS
+from schemas.models import AnalysisRequest, Insight
+from schemas.topics import ANALYSIS_REQUESTS, READINGS
 
 Delivery = Callable[[Exception | None], None]
 
@@ -92,10 +92,57 @@ class Reader(Protocol):
     ) -> Sequence[StoredReading]:
         """Give the newest readings from `start` on and before `end`, newest first."""
 
+    async def metrics(self, device_id: str, *, limit: int) -> Sequence[str]:
+        """Give the metrics that a device has readings of, in order."""
+
     async def insights(
         self, *, device_id: str | None, before: tuple[datetime, UUID] | None, limit: int
     ) -> Sequence[Insight]:
         """List insights by creation and id, newest first, those behind `before`."""
+
+
+class Task(Protocol):
+    """A question of a person, and how far its answer has come."""
+
+    @property
+    def request(self) -> AnalysisRequest:
+        """What was asked."""
+
+    @property
+    def state(self) -> str:
+        """`queued`, `running`, `retrying`, `succeeded`, `failed` or `cancelled`."""
+
+    @property
+    def attempts(self) -> int:
+        """How often somebody began to work on it."""
+
+    @property
+    def created(self) -> datetime:
+        """When it was handed in."""
+
+    @property
+    def updated(self) -> datetime:
+        """When its state changed."""
+
+    @property
+    def insight(self) -> Insight | None:
+        """The answer."""
+
+
+class Desk(Protocol):
+    """Where tasks are kept (`connectors.timescale.desk.Desk`). Its methods raise as those of `Reader` do."""
+
+    async def open(self) -> None:
+        """Begin; does not wait for the database."""
+
+    async def close(self) -> None:
+        """End."""
+
+    async def add(self, request: AnalysisRequest, at: datetime) -> None:
+        """Add a task that waits; one that is there already stays as it is."""
+
+    async def find(self, task_id: str) -> Task | None:
+        """Give a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +151,12 @@ class Parts:
 
     producer: Producer
     reader: Reader
+    desk: Desk
     checks: Mapping[str, Check] = field(default_factory=dict)
     clock: Clock = field(default_factory=SystemClock)
     topic: str = READINGS.name
+    requests: str = ANALYSIS_REQUESTS.name
+    region: str = ""
     # How long a request waits for Kafka to confirm its readings. Kafka's client itself goes on for longer.
     acknowledge_s: float = 10.0
     body_s: float = 30.0

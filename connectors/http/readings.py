@@ -17,8 +17,7 @@ from schemas.models import Reading
 
 log = logging.getLogger(__name__)
 
-JSON = "application/json"
-NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
+KINDS = frozenset({body.JSON, "application/x-ndjson", "application/ndjson", "application/jsonl"})
 
 
 def _described() -> dict[str, Any]:
@@ -34,7 +33,7 @@ def _described() -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "content": {
-                JSON: {"schema": {"anyOf": [one, several]}},
+                body.JSON: {"schema": {"anyOf": [one, several]}},
                 "application/x-ndjson": {"schema": {"type": "string"}},
             },
         }
@@ -48,7 +47,7 @@ def routes(parts: Parts) -> APIRouter:
     @router.post("/readings", status_code=HTTPStatus.ACCEPTED, openapi_extra=_described())
     async def accept(request: Request) -> JSONResponse:
         """Take one reading, a list, or NDJSON. 202: all are kept. 207: those not listed in `rejected` are kept."""
-        lines = _is_ndjson(request)
+        lines = body.require(request, KINDS) != body.JSON
         content = _content(await body.read(request, parts.body_s), parts, lines=lines)
         rejected = [rejection.body() for rejection in content.rejected]
         if not content.records:
@@ -69,21 +68,6 @@ def routes(parts: Parts) -> APIRouter:
         return JSONResponse({**answer, "rejected": rejected}, HTTPStatus.MULTI_STATUS)
 
     return router
-
-
-def _is_ndjson(request: Request) -> bool:
-    """Tell the two forms apart by the media type.
-
-    Any other is refused, above all those that a web page of another origin may send without asking.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != JSON and kind not in NDJSON:
-        raise Problem(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "media_type",
-            "the Content-Type must be application/json or application/x-ndjson",
-        )
-    return kind != JSON
 
 
 def _not_kept(error: ConnectorError) -> Problem:

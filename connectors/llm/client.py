@@ -240,7 +240,8 @@ class Model:
             parsed = answer.model_validate_json(choice.message.content)
         except ValidationError as error:
             raise WrongAnswerError(self.name, "schema", _first(error), usage) from None
-        return Reply(parsed, completion.model or self._endpoint.model, usage)
+        named = completion.model if completion.model.isprintable() else ""
+        return Reply(parsed, named or self._endpoint.model, usage)
 
 
 def _check_address(endpoint: Endpoint) -> None:

@@ -1,7 +1,7 @@
 """The table `devices`: who has spoken, and what they said of themselves; and what their class allows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
@@ -25,6 +25,15 @@ class DeviceSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceKnown:
+    """What the table `devices` says of a device."""
+
+    tenant: str = ""
+    device_class: str = ""
+    units: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """The range that a class of devices allows a metric."""
 
@@ -40,6 +49,15 @@ class Limits:
         if low is None and high is None:
             return None
         return cls(-math.inf if low is None else low, math.inf if high is None else high)
+
+
+def known(connection: "Connection[Row]", device_ids: Sequence[str]) -> dict[str, DeviceKnown]:
+    """Look devices up; those that are not there are left out."""
+    rows = connection.execute(query("known_devices"), {"ids": list(device_ids)})
+    return {
+        str(device_id): DeviceKnown(str(tenant), str(name), units if isinstance(units, dict) else {})
+        for device_id, tenant, name, units in rows
+    }
 
 
 def limits(connection: "Connection[Row]", device_ids: Sequence[str]) -> dict[str, dict[str, Limits]]:

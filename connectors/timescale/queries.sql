@@ -131,6 +131,102 @@ select id::text, request_id::text, region, tenant, device_id, metric, window_sta
        source, model, prompt_hash, prompt_tokens, completion_tokens, cost_usd, latency_s, created, detail
 from insights where id = any(%(ids)s::uuid[]);
 
+-- name: windows_of_readings
+-- Windows in buckets: how many readings, their mean, their extremes. (No mean of values beyond 1e100: the squares that
+-- the server's avg() sums up would overflow, and the statement fail for all.)
+select w.place, b.bucket, b.n, b.avg, b.min, b.max
+from unnest(%(device_id)s::text[], %(metric)s::text[], %(start)s::timestamptz[], %(end)s::timestamptz[])
+     with ordinality as w (device_id, metric, first, until, place)
+cross join lateral (
+    select date_bin(%(width)s::interval, r.ts, timestamptz '2000-01-01 00:00:00+00') as bucket, count(*) as n,
+           avg(r.value) filter (where abs(r.value) <= 1e100) as avg, min(r.value) as min, max(r.value) as max
+    from readings r
+    where r.device_id = w.device_id and r.metric = w.metric and r.ts >= w.first and r.ts < w.until
+    group by 1
+) as b
+order by w.place, b.bucket;
+
+-- name: windows_of_rollup
+select w.place, b.bucket, b.n, b.avg, b.min, b.max
+from unnest(%(device_id)s::text[], %(metric)s::text[], %(start)s::timestamptz[], %(end)s::timestamptz[])
+     with ordinality as w (device_id, metric, first, until, place)
+cross join lateral (
+    select r.bucket, r.n, r.avg, r.min, r.max
+    from {view} r
+    where r.device_id = w.device_id and r.metric = w.metric and r.bucket >= w.first and r.bucket < w.until
+) as b
+order by w.place, b.bucket;
+
+-- name: series_of_devices
+-- A page of devices, each with the metrics that it had in a time. They are found by jumping from one to the next in the
+-- unique index, whatever number of readings is between.
+with recursive page as (
+    select device_id from devices
+    where device_id > %(after)s and last_seen >= %(seen)s
+    order by device_id
+    limit %(limit)s
+), series as (
+    select page.device_id, found.metric
+    from page cross join lateral (
+        select r.metric from readings r
+        where r.device_id = page.device_id and r.ts >= %(start)s and r.ts < %(end)s
+        order by r.metric
+        limit 1
+    ) as found
+    union all
+    select series.device_id, found.metric
+    from series cross join lateral (
+        select r.metric from readings r
+        where r.device_id = series.device_id and r.metric > series.metric and r.ts >= %(start)s and r.ts < %(end)s
+        order by r.metric
+        limit 1
+    ) as found
+)
+select page.device_id, coalesce(array_agg(series.metric order by series.metric) filter (where series.metric is not null),
+                                '{{}}')
+from page left join series using (device_id)
+group by page.device_id
+order by page.device_id;
+
+-- name: metrics_of_device
+with recursive spoken as (
+    (select metric from readings where device_id = %(device_id)s order by metric limit 1)
+    union all
+    select (select r.metric from readings r
+            where r.device_id = %(device_id)s and r.metric > spoken.metric
+            order by r.metric limit 1)
+    from spoken where spoken.metric is not null
+)
+select metric from spoken where metric is not null limit %(limit)s;
+
+-- name: known_devices
+select device_id, tenant, class, units from devices where device_id = any(%(ids)s);
+
+-- name: add_task
+-- The worker may have been faster.
+insert into tasks (id, tenant, device_id, request, created, updated)
+values (%(id)s, %(tenant)s, %(device_id)s, %(request)s, %(at)s, %(at)s)
+on conflict (id) do nothing;
+
+-- name: begin_task
+insert into tasks (id, tenant, device_id, request, state, attempts, created, updated)
+values (%(id)s, %(tenant)s, %(device_id)s, %(request)s, 'running', 1, %(at)s, %(at)s)
+on conflict (id) do update
+set state = 'running', tenant = excluded.tenant, attempts = tasks.attempts + 1, updated = excluded.updated
+where tasks.state in ('queued', 'running', 'retrying');
+
+-- name: finish_task
+update tasks set state = 'succeeded', insight = %(insight)s, updated = %(at)s
+where id = %(id)s and state in ('queued', 'running', 'retrying');
+
+-- name: find_task
+select id::text, state, attempts, request, insight::text, created, updated from tasks where id = %(id)s;
+
+-- name: due_period
+select next_start from schedules
+where name = %(name)s and next_start + %(length)s::interval <= %(until)s
+for update skip locked;
+
 -- name: list_devices
 select device_id, class, units, tags, first_seen, last_seen
 from devices where device_id > %(after)s

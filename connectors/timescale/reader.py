@@ -1,36 +1,23 @@
 """What the gateway reads: devices, readings and insights, in pages, over a pool of connections that cannot write."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-import psycopg
-from psycopg import AsyncConnection, sql
-from psycopg.rows import dict_row
-from psycopg_pool import AsyncConnectionPool, TooManyRequests
+from psycopg import sql
 
-from connectors.errors import ConnectorError, SlowDownError, UnreachableError
-from connectors.timescale.connection import address
+from connectors.timescale.pool import Pool
 from connectors.timescale.queries import query
 from connectors.timescale.settings import DatabaseSettings
 from schemas.models import Insight
 
 # No page is larger, whatever is asked for.
 MAX_PAGE = 10_000
-STATEMENT_TIMEOUT_S = 5
-# How many may wait for a connection before the next one is turned away.
-MAX_WAITING = 100
 CHECK_WAIT_S = 2.0
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)
-
-_OPTIONS = (
-    "-c timezone=UTC -c default_transaction_read_only=on"
-    f" -c statement_timeout={STATEMENT_TIMEOUT_S}s -c lock_timeout={STATEMENT_TIMEOUT_S}s"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +41,7 @@ class ReadingRow(NamedTuple):
 
 
 class Reader:
-    """One database, for many tasks of one event loop at once.
-
-    Every method that asks the database raises `SlowDownError` where it is too busy or the answer takes too long,
-    `UnreachableError` where no connection can be had, and `ConnectorError` where its schema is not ours.
-    """
+    """One database, for many tasks of one event loop at once. Its methods raise what `Pool.run` does."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
         """Nothing is connected yet.
@@ -67,43 +50,23 @@ class Reader:
             ConnectorError: the address is not that of a PostgreSQL database.
 
         """
-        self._settings = settings
-        self._where = address(settings.url.get_secret_value())
-        self._pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] | None = None
+        self._pool = Pool(settings, "reader", size=settings.pool_size, read_only=True)
 
     async def open(self) -> None:
         """Begin to connect, without waiting for it: a database that is away now may come."""
-        self._pool = AsyncConnectionPool(
-            self._settings.url.get_secret_value(),
-            min_size=1,
-            max_size=self._settings.pool_size,
-            timeout=self._settings.connect_timeout_s,
-            max_waiting=MAX_WAITING,
-            check=AsyncConnectionPool.check_connection,
-            kwargs={
-                "autocommit": True,
-                "connect_timeout": max(1, round(self._settings.connect_timeout_s)),
-                "options": _OPTIONS,
-                "application_name": "tidegate-reader",
-            },
-            name="reader",
-            open=False,
-        )
         await self._pool.open()
 
     async def close(self) -> None:
         """End the connections."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            await pool.close()
+        await self._pool.close()
 
     async def check(self) -> None:
         """See that the database answers and has the tables."""
-        await self._all(sql.SQL("select 1 from devices limit 1"), {}, wait_s=CHECK_WAIT_S)
+        await self._pool.run(sql.SQL("select 1 from devices limit 1"), {}, wait_s=CHECK_WAIT_S)
 
     async def devices(self, *, after: str, limit: int) -> list[DeviceRow]:
         """List the devices whose ids come after `after`, in the order of their ids."""
-        rows = await self._all(query("list_devices"), {"after": after, "limit": _bounded(limit)})
+        rows = await self._pool.run(query("list_devices"), {"after": after, "limit": _bounded(limit)})
         return [DeviceRow(device_class=row.pop("class"), **row) for row in rows]
 
     async def readings(
@@ -118,7 +81,12 @@ class Reader:
             "limit": _bounded(limit),
         }
         name = "readings_of_device" if metric is None else "readings_of_metric"
-        return [ReadingRow(**row) for row in await self._all(query(name), parameters)]
+        return [ReadingRow(**row) for row in await self._pool.run(query(name), parameters)]
+
+    async def metrics(self, device_id: str, *, limit: int) -> list[str]:
+        """Give the metrics that a device has readings of, in order."""
+        found = await self._pool.run(query("metrics_of_device"), {"device_id": device_id, "limit": _bounded(limit)})
+        return [row["metric"] for row in found]
 
     async def insights(
         self, *, device_id: str | None, before: tuple[datetime, UUID] | None, limit: int
@@ -127,30 +95,8 @@ class Reader:
         created, insight_id = before or (LATEST, UUID(int=0))
         of_device = "" if device_id is None else "and device_id = %(device_id)s"
         parameters = {"created": created, "id": insight_id, "device_id": device_id, "limit": _bounded(limit)}
-        rows = await self._all(query("list_insights", of_device=of_device), parameters)
+        rows = await self._pool.run(query("list_insights", of_device=of_device), parameters)
         return [Insight.model_validate({**row.pop("detail"), **row}) for row in rows]
-
-    async def _all(
-        self, statement: sql.SQL | sql.Composed, parameters: Mapping[str, object], *, wait_s: float | None = None
-    ) -> list[dict[str, Any]]:
-        if self._pool is None:
-            raise ConnectorError("the reader is not open")
-        try:
-            async with self._pool.connection(wait_s) as connection, connection.cursor(row_factory=dict_row) as cursor:
-                await cursor.execute(statement, parameters)
-                return await cursor.fetchall()
-        except TooManyRequests as error:
-            raise SlowDownError("too many are waiting for the database") from error
-        except psycopg.errors.QueryCanceled as error:
-            raise SlowDownError(f"the database needs over {STATEMENT_TIMEOUT_S} s for this: ask for less") from error
-        except psycopg.OperationalError as error:
-            raise self._unreachable(error) from None
-        except psycopg.errors.UndefinedTable as error:
-            raise ConnectorError("The database has not the tables of today: run `tidegate db migrate`.") from error
-
-    def _unreachable(self, error: psycopg.OperationalError) -> UnreachableError:
-        reason = str(error).strip().splitlines()
-        return UnreachableError("The database", self._where, "TIDEGATE_DATABASE__URL", reason[-1] if reason else "")
 
 
 def _bounded(limit: int) -> int:

@@ -7,7 +7,6 @@ waited for; while it lasts, nothing more is read from Kafka.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -17,13 +16,15 @@ from psycopg import Connection
 
 from connectors import metrics
 from connectors.errors import UnreachableError
-from connectors.timescale import devices, insights, ledger, policies, snapshots
+from connectors.timescale import devices, insights, ledger, policies, schedules, snapshots, tasks, windows
 from connectors.timescale.connection import connect, kind_of
-from connectors.timescale.devices import DeviceSeen, Limits
+from connectors.timescale.devices import DeviceKnown, DeviceSeen, Limits
 from connectors.timescale.ledger import Counts, Marks, PartitionKey, Row
+from connectors.timescale.schedules import Schedule, Work
 from connectors.timescale.settings import DatabaseSettings
+from connectors.timescale.windows import Bucket, Window
 from connectors.timescale.writer import OnConflicts, PartitionRows, Writer
-from schemas.models import Insight
+from schemas.models import AnalysisRequest, Insight
 
 log = logging.getLogger(__name__)
 
@@ -40,15 +41,6 @@ TRANSIENT = (
 )
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceKnown:
-    """What the table `devices` says of a device."""
-
-    tenant: str = ""
-    device_class: str = ""
-    units: Mapping[str, str] | None = None
 
 
 class Store:
@@ -91,14 +83,9 @@ class Store:
         if seen:
             self._do(lambda c: devices.see(c, seen))
 
-    def device(self, device_id: str) -> DeviceKnown:
-        """Look a device up; one that is not there has no tenant, class or units."""
-        statement = "select tenant, class, units from devices where device_id = %s"
-        row = self._do(lambda c: c.execute(statement, (device_id,)).fetchone())
-        if row is None:
-            return DeviceKnown()
-        tenant, device_class, units = row
-        return DeviceKnown(str(tenant), str(device_class), units if isinstance(units, dict) else None)
+    def devices(self, device_ids: Sequence[str]) -> dict[str, DeviceKnown]:
+        """Look devices up (`devices.known`)."""
+        return self._do(lambda c: devices.known(c, device_ids))
 
     def limits(self, device_ids: Sequence[str]) -> dict[str, dict[str, Limits]]:
         """Give what the classes of devices allow, by device and metric (`devices.limits`)."""
@@ -111,6 +98,22 @@ class Store:
     def store_insights(self, new: Sequence[Insight]) -> dict[str, Insight]:
         """Store insights and give those that stand, by id (`insights.store`)."""
         return self._do(lambda c: insights.store(c, new))
+
+    def windows(self, wanted: Sequence[Window]) -> list[list[Bucket]]:
+        """Read windows of the readings (`windows.read`)."""
+        return self._do(lambda c: windows.read(c, wanted))
+
+    def begin_task(self, request: AnalysisRequest, at: datetime) -> None:
+        """Say that somebody works on a task (`tasks.begin`)."""
+        self._do(lambda c: tasks.begin(c, request, at))
+
+    def finish_task(self, request_id: str, insight_id: str, at: datetime) -> None:
+        """Say that a task has been answered (`tasks.finish`)."""
+        self._do(lambda c: tasks.finish(c, request_id, insight_id, at))
+
+    def run_schedule(self, schedule: Schedule, now: datetime, work: Work) -> bool:
+        """Do the last period that is due (`schedules.run`); `work` may be called again after a failure."""
+        return self._do(lambda c: schedules.run(c, schedule, now, work))
 
     def close(self) -> None:
         """End the connection."""

@@ -27,7 +27,7 @@ from pydantic import SecretStr
 
 from connectors.llm.client import Model, Reply
 from connectors.llm.settings import Endpoint
-from connectors.timescale.store import DeviceKnown
+from connectors.timescale.devices import DeviceKnown
 from schemas.fields import Severity
 from scripts.benches import machine, standin
 from scripts.benches.command import Json, Step, progress, publish

@@ -2,10 +2,12 @@
 
 The steps, in the order that makes a crash repeat a model call at the most, never an insight:
 1. read the request; what cannot be used goes to `dead-letters`;
-2. if its insight stands already (the request came twice, or we died after step 4), go on with that;
-3. ask a model; where there is none, or it does not help, answer by rules, and say so in `source`;
-4. store the insight and read back the one that stands;
-5. confirm that one in `insights`.
+2. if its insight stands already (the request came twice, or we died after step 5), go on with that;
+3. look the window up, where it did not come with the request: that of a summary, or of somebody's question;
+4. ask a model; where there is none, or it does not help, answer by rules, and say so in `source`;
+5. store the insight and read back the one that stands;
+6. confirm that one in `insights`;
+7. tell whoever asked.
 """
 
 import asyncio
@@ -13,6 +15,8 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 import stamina
@@ -26,8 +30,9 @@ from schemas.errors import PoisonError
 from schemas.fields import Source
 from schemas.models import AnalysisRequest, Insight
 from schemas.topics import INSIGHTS
-from streams.agents import letters
+from streams.agents import letters, lookup
 from streams.agents.gathering import Gathering
+from streams.agents.lookup import is_needed, look_up
 from streams.agents.packing import Told
 from streams.agents.records import Record, raw_batch
 from streams.columns.batch import Poison
@@ -71,6 +76,7 @@ class Analyst:
         # The store is for one thread.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="analyze")
         self._standing = Gathering(self._find, self._thread)
+        self._looking_up = Gathering(partial(look_up, outside.store), self._thread)
         self._storing = Gathering(self._store, self._thread)
 
     async def start(self) -> None:
@@ -80,17 +86,27 @@ class Analyst:
     async def handle(self, record: Record) -> None:
         """Take one record of `analysis-requests` through all steps."""
         try:
-            request = decode(record.value() or b"", AnalysisRequest)  # step 1
+            request = _read(record.value() or b"")  # step 1
         except PoisonError as error:
             await self._refuse(record, error)
             return
         stands = await self._standing.do(insight_id(request))  # step 2
         if stands is None:
-            answer = await self._answer(request)  # step 3
-            stands = await self._storing.do(answer)  # step 4
+            if is_needed(request):
+                request = await self._looking_up.do(request)  # step 3
+            await self._tell(request, partial(self._outside.store.begin_task, request))
+            answer = await self._answer(request)  # step 4
+            stands = await self._storing.do(answer)  # step 5
         await self._outside.producer.publish_soon(
             [Outgoing(INSIGHTS.name, stands.device_id.encode(), encode(stands))]
-        )  # step 5
+        )  # step 6
+        await self._tell(request, partial(self._outside.store.finish_task, request.id, stands.id))  # step 7
+
+    async def _tell(self, request: AnalysisRequest, step: Callable[[datetime], None]) -> None:
+        """Take a step in the table `tasks`, if somebody asked."""
+        if request.question is not None:
+            now = self._outside.clock.now()
+            await asyncio.get_running_loop().run_in_executor(self._thread, step, now)
 
     async def _refuse(self, record: Record, error: PoisonError) -> None:
         poison = [Poison(0, error.reason, error.detail)]
@@ -101,7 +117,8 @@ class Analyst:
 
     async def _answer(self, request: AnalysisRequest) -> Insight:
         started = self._outside.clock.monotonic()
-        if self._outside.model is not None:
+        # About a window that was looked up, and is empty, a model has nothing to say.
+        if self._outside.model is not None and (request.samples or not is_needed(request)):
             facts = Facts.of(request)
             try:
                 told = await self._ask(self._outside.model, facts, lambda answer: check(answer, request))
@@ -141,3 +158,10 @@ class Analyst:
     def _store(self, answers: Sequence[Insight]) -> list[Insight]:
         stand = self._outside.store.store_insights(answers)
         return [stand[answer.id] for answer in answers]
+
+
+def _read(value: bytes) -> AnalysisRequest:
+    request = decode(value, AnalysisRequest)
+    if is_needed(request):
+        lookup.check(request)
+    return request

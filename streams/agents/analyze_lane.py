@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from faust.types import TP
@@ -14,6 +15,8 @@ from streams.lane.app import LaneApp, LaneOptions, lane_app, lane_topic
 
 # Before partitions go, answers that are nearly there may come in; longer, and a rebalance would wait for a model.
 SETTLE_S = 2.0
+# How often somebody looks for summaries that are due.
+LOOK_EVERY_S = 20.0
 
 
 class Worker(Protocol):
@@ -26,12 +29,20 @@ class Worker(Protocol):
         """Take one record through all steps."""
 
 
+class Schedules(Protocol):
+    """Who asks for summaries when they are due (`streams.agents.summaries.Summaries`)."""
+
+    async def look(self) -> bool:
+        """Ask for what is due."""
+
+
 class AnalyzeLane:
     """Keeps the positions of the partitions (`streams.lane.consumer.Keeper`) and works on their requests."""
 
-    def __init__(self, analyst: Worker, *, in_flight: int, waiting: int) -> None:
+    def __init__(self, analyst: Worker, *, in_flight: int, waiting: int, summaries: Schedules | None = None) -> None:
         """Nothing runs yet: `app` makes the Faust app that drives this."""
         self._analyst = analyst
+        self._summaries = summaries
         self._work: KeyedWork[TP, Record] = KeyedWork(
             self._guard(analyst.handle), self._release, in_flight=in_flight, waiting=waiting
         )
@@ -53,6 +64,8 @@ class AnalyzeLane:
                     if not await self._work.submit(event.message.tp, record.offset(), record.key() or b"", record):
                         break
 
+        if self._summaries is not None:
+            app.task()(partial(self._look_at_schedules, self._summaries))
         return app
 
     # -- streams.lane.consumer.Keeper ----------------------------------------------------------------------------------
@@ -68,6 +81,15 @@ class AnalyzeLane:
         await self._work.settle(SETTLE_S)
 
     # ------------------------------------------------------------------------------------------------------------------
+
+    async def _look_at_schedules(self, summaries: Schedules) -> None:
+        try:
+            while True:
+                await summaries.look()
+                await asyncio.sleep(LOOK_EVERY_S)
+        except Exception as error:  # noqa: BLE001  # whatever it is, summaries would be missing from here on
+            if self._app is not None:
+                await self._app.crash(error)
 
     def _release(self, tp: TP, offset: int) -> None:
         if self._app is not None:

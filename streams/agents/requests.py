@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from connectors.timescale.store import DeviceKnown
+from connectors.timescale.devices import DeviceKnown
 from schemas.fields import deterministic_id
 from schemas.models import AnalysisRequest
 from streams.detect.detector import Alarm
@@ -20,7 +20,7 @@ def request_for(  # each is a fact of its own about the same alarm
         device_id=alarm.device_id,
         device_class=device.device_class,
         metric=alarm.metric,
-        unit=(device.units or {}).get(alarm.metric, ""),
+        unit=device.units.get(alarm.metric, ""),
         kind=alarm.kind,
         direction=alarm.direction,
         severity=alarm.severity,

@@ -12,6 +12,7 @@ import numpy as np
 from connectors import metrics
 from connectors.clock import Clock
 from connectors.kafka.producer import Outgoing, Producer
+from connectors.timescale.devices import DeviceKnown
 from connectors.timescale.store import Store
 from connectors.timescale.writer import Conflict, PartitionRows
 from schemas.codec import encode
@@ -76,7 +77,7 @@ class Storing:
         self._write(prepared)
         for part in prepared:
             self._store.see_devices(self._sightings.of(part.records, part.batch))  # step 6
-        self._producer.publish([self._request(alarm, part) for part in prepared for alarm in part.alarms])
+        self._producer.publish(self._requests(prepared))  # step 7
         for part in prepared:
             part.partition.position = part.batch.end
 
@@ -120,11 +121,18 @@ class Storing:
     def _confirm_conflicts(self, conflicts: Sequence[Conflict]) -> None:
         self._producer.publish(letters.of_conflicts(conflicts, region=self._region, clock=self._clock))
 
-    def _request(self, alarm: Alarm, part: Prepared) -> Outgoing:
+    def _requests(self, prepared: Sequence[Prepared]) -> list[Outgoing]:
+        raised = [(alarm, part) for part in prepared for alarm in part.alarms]
+        if not raised:
+            return []
+        known = self._store.devices(sorted({alarm.device_id for alarm, _ in raised}))
+        return [self._request(alarm, part, known.get(alarm.device_id, DeviceKnown())) for alarm, part in raised]
+
+    def _request(self, alarm: Alarm, part: Prepared, device: DeviceKnown) -> Outgoing:
         position = int(np.searchsorted(part.batch.offsets, alarm.offset))
         request = request_for(
             alarm,
-            self._store.device(alarm.device_id),
+            device,
             region=self._region,
             topic=part.batch.topic,
             partition=part.batch.partition,

@@ -8,6 +8,7 @@ from schemas.topics import ANALYSIS_REQUESTS
 from streams.agents.analyze import Analyst, Outside
 from streams.agents.analyze_lane import AnalyzeLane
 from streams.agents.packing import Packer
+from streams.agents.summaries import Every, Summaries
 from streams.app.lane import Lane
 from streams.lane.app import LaneOptions
 from streams.settings import LaneName, Settings
@@ -29,8 +30,13 @@ def build(settings: Settings) -> Lane:
         packer = Packer(Model(endpoints[0], settings.llm.timeout_s), calls=calls, windows=windows)
         # While all calls are out, the windows of the next ones gather.
         in_flight = 2 * calls * windows
+    summaries, stores = None, [store]
+    if settings.analyze.summaries != "off":
+        stores.append(Store(settings.database))
+        every = Every(settings.analyze.summaries)
+        summaries = Summaries(stores[-1], producer, SystemClock(), region=settings.region, every=every)
     analyst = Analyst(Outside(store, producer, SystemClock(), packer), region=settings.region)
-    lane = AnalyzeLane(analyst, in_flight=in_flight, waiting=max(WAITING_REQUESTS, 2 * in_flight))
+    lane = AnalyzeLane(analyst, in_flight=in_flight, waiting=max(WAITING_REQUESTS, 2 * in_flight), summaries=summaries)
     group = settings.kafka.group(LaneName.ANALYZE)
     options = LaneOptions(group, ANALYSIS_REQUESTS.name, REQUESTS_A_BATCH, without_position="earliest")
-    return Lane(lane.app(settings.kafka, options), producer, [store])
+    return Lane(lane.app(settings.kafka, options), producer, stores)

@@ -9,6 +9,7 @@ from connectors.http.parts import Check, Parts
 from connectors.kafka.admin import Admin
 from connectors.kafka.producer import Producer
 from connectors.redis.client import connect as connect_redis
+from connectors.timescale.desk import Desk
 from connectors.timescale.reader import Reader
 from streams.settings import Settings
 
@@ -26,4 +27,5 @@ def build(settings: Settings) -> tuple[FastAPI, Producer]:
     checks: dict[str, Check] = {"kafka": kafka, "database": reader.check}
     if settings.redis.url.get_secret_value():
         checks["redis"] = redis
-    return app.build(Parts(producer, reader, checks)), producer
+    desk = Desk(settings.database)
+    return app.build(Parts(producer, reader, desk, checks, region=settings.region)), producer

@@ -9,7 +9,7 @@ from typing import Self
 from streams.prompts.facts import Facts
 
 # Raised with every change of the answer's type or of what the facts mean: old and new answers must not be mixed.
-VERSION = 2
+VERSION = 3
 
 OPEN, CLOSE = "<windows>", "</windows>"
 
@@ -40,8 +40,10 @@ Write no numbers, names, units or times of your own. Write these placeholders, w
 unit, {{spread}} the spread with its unit, {{from}} and {{to}} the window's start and end. An answer with a number \
 that is not in its window, or with another placeholder, is thrown away.
 
-If a window has a question, it is what a person asks about this device: answer it in the summary, from the data alone, \
-and say so when the data does not answer it."""
+A window whose kind is a question or a summary was not found by a detector: its value is the mean of the window, \
+baseline and spread are the mean and the spread of the windows before it, and its readings are means over short times, \
+but for the lowest and the highest. Say in the summary how it went. If a window has a question, it is what a person \
+asks about this device: answer it in the summary, from the data alone, and say so when the data does not answer it."""
 
 # JSON is still JSON with these escaped, and no text can then close the delimiter or open another.
 _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026", ord("`"): "\\u0060", 0x7F: "\\u007f"}

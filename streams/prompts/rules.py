@@ -24,6 +24,8 @@ class Rule:
     actions: tuple[str, ...]
     # The direction is that of the value, and is left out where the numbers deny it.
     of_value: bool = True
+    # What is compared with the baseline.
+    compared: str = "the value"
 
 
 _COMPARE = "Compare {metric} of {device} with other devices of its kind and with its other metrics since {from}."
@@ -89,14 +91,23 @@ RULES: dict[str, Rule] = {
     ),
 }
 
+SUMMARY = Rule(
+    what="{metric} of {device}",
+    causes=(),
+    actions=(),
+    compared="its mean",
+)
+
 _MOVES = {Direction.UP: " upwards", Direction.DOWN: " downwards", Direction.NONE: ""}
 
 
 def explain(request: AnalysisRequest) -> Answer:
     """Answer any request from its own numbers."""
-    rule = RULES.get(request.kind.lower().replace("_", "-"), UNKNOWN)
+    if not request.topic and not request.samples:
+        return _nothing(request)
+    rule = RULES.get(request.kind.lower().replace("_", "-"), UNKNOWN) if request.topic else SUMMARY
     what = rule.what.replace("{move}", _move(rule, request))
-    summary = f"{what} between {{from}} and {{to}}: {_comparison(request)}."
+    summary = f"{what} between {{from}} and {{to}}: {_comparison(rule, request)}."
     if request.question is not None:
         summary = f"Rules cannot answer questions; this is what the numbers say. {summary}"
     return Answer(
@@ -108,6 +119,16 @@ def explain(request: AnalysisRequest) -> Answer:
     )
 
 
+def _nothing(request: AnalysisRequest) -> Answer:
+    return Answer(
+        summary="There are no readings of {metric} from {device} between {from} and {to}.",
+        probable_causes=(),
+        recommended_actions=("Check the names and the times.", "Check that {device} is powered and connected."),
+        severity=request.severity,
+        confidence=CONFIDENCE_FLOOR,
+    )
+
+
 def _move(rule: Rule, request: AnalysisRequest) -> str:
     denied = {Direction.UP: request.value < request.baseline, Direction.DOWN: request.value > request.baseline}
     if rule.of_value and denied.get(request.direction, False):
@@ -115,16 +136,16 @@ def _move(rule: Rule, request: AnalysisRequest) -> str:
     return _MOVES[request.direction]
 
 
-def _comparison(request: AnalysisRequest) -> str:
+def _comparison(rule: Rule, request: AnalysisRequest) -> str:
     """Compare by the numbers, whatever direction the detector named."""
     if request.value == request.baseline:
-        return "the value {value} is its usual one"
+        return f"{rule.compared} {{value}} is its usual one"
     side = "above" if request.value > request.baseline else "below"
     distance = deviation(request)
     if distance is None:
-        return f"the value {{value}} is {side} the usual {{baseline}}"
+        return f"{rule.compared} {{value}} is {side} the usual {{baseline}}"
     times = number(quantise(abs(distance), DERIVED_DIGITS))
-    return f"the value {{value}} is {side} the usual {{baseline}}, by {times} times the usual spread"
+    return f"{rule.compared} {{value}} is {side} the usual {{baseline}}, by {times} times the usual spread"
 
 
 def _confidence(request: AnalysisRequest) -> float:

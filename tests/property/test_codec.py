@@ -23,6 +23,8 @@ SETTINGS = settings(max_examples=100, deadline=None, suppress_health_check=[Heal
 letters_of_names = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/+#")
 names = st.text(letters_of_names, min_size=1, max_size=128)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+storable = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=40)
+uuids = st.uuids().map(str)
 finite = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(
     [-0.0, 5e-324, -5e-324, 1.7976931348623157e308, -1.7976931348623157e308, 2.2250738585072014e-308]
 )
@@ -49,16 +51,16 @@ moments = st.sampled_from(
 
 samples = st.lists(st.builds(Sample, ts=moments, value=finite), max_size=4)
 somewhere: dict[str, st.SearchStrategy[Any]] = {
-    "id": texts,
-    "region": texts,
-    "tenant": texts,
+    "id": uuids,
+    "region": storable,
+    "tenant": storable,
     "device_id": names,
     "metric": names,
     "window_start": moments,
     "window_end": moments,
-    "kind": texts,
+    "kind": storable,
     "severity": st.sampled_from(Severity),
-    "topic": texts,
+    "topic": storable,
     "partition": st.integers(0, 2**31 - 1),
     "first_offset": counts,
     "last_offset": counts,
@@ -75,8 +77,8 @@ readings = st.builds(
 requests = st.builds(
     AnalysisRequest,
     **somewhere,
-    device_class=texts,
-    unit=texts,
+    device_class=storable,
+    unit=storable,
     direction=st.sampled_from(Direction),
     score=shares,
     value=finite,
@@ -84,19 +86,19 @@ requests = st.builds(
     spread=finite,
     accepted=moments,
     samples=samples,
-    question=st.none() | texts,
+    question=st.none() | storable,
 )
 insights = st.builds(
     Insight,
     **somewhere,
-    request_id=texts,
-    summary=texts,
-    probable_causes=st.lists(texts, max_size=3),
-    recommended_actions=st.lists(texts, max_size=3),
+    request_id=uuids,
+    summary=storable,
+    probable_causes=st.lists(storable, max_size=3),
+    recommended_actions=st.lists(storable, max_size=3),
     confidence=shares,
     source=st.sampled_from(Source),
-    model=st.none() | texts,
-    prompt_hash=st.none() | texts,
+    model=st.none() | storable,
+    prompt_hash=st.none() | storable,
     prompt_tokens=counts,
     completion_tokens=counts,
     cost_usd=amounts,

@@ -128,8 +128,8 @@ def encoded(draw: st.DrawFn) -> Sent:
 
 INSIGHT = encode(
     Insight(
-        id="1",
-        request_id="1",
+        id="6f1c7d3e-5a53-5c0b-9a0e-7469646567a7",
+        request_id="6f1c7d3e-5a53-5c0b-9a0e-7469646567a7",
         device_id="pump-7",
         metric="t",
         window_start=EPOCH,

@@ -178,6 +178,18 @@ async def test_a_request_that_cannot_be_read_goes_to_dead_letters(database: Data
     store.close()
 
 
+@pytest.mark.parametrize("bad", [{"id": "mine"}, {"kind": "a\x00b"}, {"topic": "a\x00b"}])
+async def test_a_request_that_no_table_can_hold_goes_to_dead_letters(
+    database: DatabaseSettings, bad: dict[str, str]
+) -> None:
+    producer = Producer()
+    worker, store = analyst(database, producer)
+    await worker.handle(record(encode(request().model_copy(update=bad))))
+    (letter,) = [decode(sent.value, DeadLetter) for sent in producer.published]
+    assert (letter.stage, letter.reason) == ("analyze", "invalid")
+    store.close()
+
+
 @pytest.mark.parametrize("behaviour", ["ok", "partial", "twice", "spoilt", "truncated", "truncated-json"])
 async def test_many_windows_share_a_call_whatever_is_wrong_with_its_answer(
     database: DatabaseSettings, stand_in: StandIn, behaviour: str

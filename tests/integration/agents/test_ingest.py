@@ -37,7 +37,7 @@ ACCEPTED = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp()) * 1_000_000
 READINGS = 330  # enough to be past the detectors' probation
 FULL_BYTES = 2 * FULL.itemsize  # some series of a partition are in each tier
 COLUMNS = ("offsets", "accepted", "keys", "values")
-CALLS = ("claim", "load_snapshot", "write", "see_devices", "device", "limits", "save_snapshot")
+CALLS = ("claim", "load_snapshot", "write", "see_devices", "devices", "limits", "save_snapshot")
 
 
 class DiedError(Exception):

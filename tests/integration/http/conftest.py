@@ -18,6 +18,7 @@ from connectors.http.serve import serve
 from connectors.kafka.admin import Admin
 from connectors.kafka.producer import Producer
 from connectors.kafka.settings import KafkaSettings
+from connectors.timescale.desk import Desk
 from connectors.timescale.reader import Reader
 from connectors.timescale.settings import DatabaseSettings
 from schemas import codec
@@ -133,4 +134,4 @@ def in_kafka(kafka: KafkaSettings, topic: str) -> Callable[[], list[Reading]]:
 
 @pytest.fixture
 def parts(producer: Producer, topic: str, database: DatabaseSettings) -> Parts:
-    return Parts(producer=producer, reader=Reader(database), topic=topic)
+    return Parts(producer=producer, reader=Reader(database), desk=Desk(database), topic=topic)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg.sql import SQL
 from pydantic import SecretStr
 
 from connectors.errors import ConnectorError, SlowDownError, UnreachableError
@@ -19,6 +20,7 @@ from connectors.kafka.admin import Admin
 from connectors.kafka.settings import KafkaSettings
 from connectors.timescale import devices, insights
 from connectors.timescale.connection import connect
+from connectors.timescale.desk import Desk
 from connectors.timescale.devices import DeviceSeen
 from connectors.timescale.reader import Reader
 from connectors.timescale.settings import DatabaseSettings
@@ -38,7 +40,7 @@ class NoProducer:
 
 @pytest.fixture
 def client(start: Start, database: DatabaseSettings) -> Any:  # noqa: ANN401  # the client of conftest.py
-    return start(Parts(producer=NoProducer(), reader=Reader(database)))
+    return start(Parts(producer=NoProducer(), reader=Reader(database), desk=Desk(database)))
 
 
 def see(database: DatabaseSettings, *seen: DeviceSeen) -> None:
@@ -232,8 +234,9 @@ def test_the_page_shows_what_there_is(client: Any, database: DatabaseSettings) -
 
 def test_a_database_that_is_away_is_said_without_its_address(start: Start) -> None:
     url = SecretStr("postgresql://someone:secret@127.0.0.1:1/nothing")
-    reader = Reader(DatabaseSettings(url=url, connect_timeout_s=0.5))
-    client = start(Parts(producer=NoProducer(), reader=reader, checks={"database": reader.check}))
+    away = DatabaseSettings(url=url, connect_timeout_s=0.5)
+    reader = Reader(away)
+    client = start(Parts(producer=NoProducer(), reader=reader, desk=Desk(away), checks={"database": reader.check}))
     answer = client.get("/v1/devices")
     assert (answer.status, answer.json["error"], answer.headers["retry-after"]) == (503, "unavailable", "5")
     page = client.get("/")
@@ -262,7 +265,9 @@ def test_ready_names_each_part(start: Start, kafka: KafkaSettings, database: Dat
     async def hangs() -> None:
         await asyncio.Event().wait()
 
-    parts = Parts(producer=NoProducer(), reader=reader, checks={"kafka": works, "database": reader.check})
+    parts = Parts(
+        producer=NoProducer(), reader=reader, desk=Desk(database), checks={"kafka": works, "database": reader.check}
+    )
     good = start(parts).get("/readyz")
     assert (good.status, good.json) == (
         200,
@@ -270,7 +275,9 @@ def test_ready_names_each_part(start: Start, kafka: KafkaSettings, database: Dat
     )
     assert asked
 
-    others = replace(parts, reader=Reader(database), checks={"kafka": fails, "other": hangs}, check_s=2.5)
+    others = replace(
+        parts, reader=Reader(database), desk=Desk(database), checks={"kafka": fails, "other": hangs}, check_s=2.5
+    )
     client = start(others)
     bad = client.get("/readyz")
     assert (bad.status, bad.json["status"]) == (503, "not ready")
@@ -284,7 +291,7 @@ def test_an_error_nobody_foresaw_shows_nothing(start: Start, database: DatabaseS
         async def devices(self, *, after: str, limit: int) -> Any:  # noqa: ANN401  # never returns
             raise LookupError(f"private {after} {limit}")
 
-    answer = start(Parts(producer=NoProducer(), reader=Broken(database))).get("/v1/devices")
+    answer = start(Parts(producer=NoProducer(), reader=Broken(database), desk=Desk(database))).get("/v1/devices")
     assert (answer.status, answer.json["error"]) == (500, "internal")
     assert b"private" not in answer.body
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -294,10 +301,8 @@ async def test_the_reader_cannot_write(database: DatabaseSettings) -> None:
     reader = Reader(database)
     await reader.open()
     try:
-        assert reader._pool is not None  # noqa: SLF001  # what its connections may do is the point
-        async with reader._pool.connection() as connection:  # noqa: SLF001  # the same
-            with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-                await connection.execute("delete from devices")
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            await reader._pool.run(SQL("delete from devices"), {})  # noqa: SLF001  # what it may do is the point
     finally:
         await reader.close()
 
@@ -305,7 +310,7 @@ async def test_the_reader_cannot_write(database: DatabaseSettings) -> None:
 async def test_a_question_that_takes_too_long_is_ended(
     database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connectors.timescale.reader._OPTIONS", "-c statement_timeout=50ms")
+    monkeypatch.setattr("connectors.timescale.pool._READ_ONLY", "-c statement_timeout=50ms")
     reader = Reader(database)
     await reader.open()
     try:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connectors.timescale.devices import DeviceSeen, Limits
-from connectors.timescale.store import DeviceKnown, Store
+from connectors.timescale.devices import DeviceKnown, DeviceSeen, Limits
+from connectors.timescale.store import Store
 
 pytestmark = pytest.mark.database
 
@@ -16,7 +16,7 @@ HOUR = timedelta(hours=1)
 
 
 def test_a_device_nobody_saw_is_known_by_nothing(store: Store) -> None:
-    assert store.device("pump-7") == DeviceKnown()
+    assert store.devices(["pump-7"]) == {}
     store.see_devices([])
 
 
@@ -24,24 +24,25 @@ def test_what_is_known_of_a_device_widens_in_any_order(store: Store, fetch: Fetc
     store.see_devices([DeviceSeen("pump-7", NOON, NOON, {"t": "Cel"}, {"site": "north"})])
     store.see_devices([DeviceSeen("pump-7", NOON - HOUR, NOON - HOUR, {"p": "Pa"}, {"class": "pump"})])
     store.see_devices([DeviceSeen("pump-7", NOON, NOON + HOUR, {}, {"class": "fan"}), DeviceSeen("b", NOON, NOON)])
-    assert store.device("pump-7") == DeviceKnown("", "pump", {"t": "Cel", "p": "Pa"})
+    assert store.devices(["pump-7"])["pump-7"] == DeviceKnown("", "pump", {"t": "Cel", "p": "Pa"})
     assert fetch("select first_seen, last_seen, tags from devices where device_id = 'pump-7'") == [
         (NOON - HOUR, NOON + HOUR, {"site": "north", "class": "fan"})
     ]
-    assert store.device("b") == DeviceKnown("", "", {})
+    assert store.devices(["b"])["b"] == DeviceKnown("", "", {})
 
 
 def test_what_an_operator_set_stays(store: Store, fetch: Fetch) -> None:
     store.see_devices([DeviceSeen("pump-7", NOON, NOON, {}, {"class": "pump"})])
     fetch("update devices set tenant = 'acme', class = 'big pump' returning 1")
     store.see_devices([DeviceSeen("pump-7", NOON, NOON, {}, {"class": "pump"})])
-    assert store.device("pump-7") == DeviceKnown("acme", "big pump", {})
+    assert store.devices(["pump-7"])["pump-7"] == DeviceKnown("acme", "big pump", {})
 
 
 def test_texts_that_the_database_cannot_hold_are_marked(store: Store) -> None:
     strange = {"a\x00b": "c\x00", "ünït": "°C \u2028 '\"\\"}
     store.see_devices([DeviceSeen("pump-7", NOON, NOON, strange, {"class": "p\x00"})])
-    assert store.device("pump-7") == DeviceKnown("", "p\ufffd", {"a\ufffdb": "c\ufffd", "ünït": "°C \u2028 '\"\\"})
+    units = {"a\ufffdb": "c\ufffd", "ünït": "°C \u2028 '\"\\"}
+    assert store.devices(["pump-7"]) == {"pump-7": DeviceKnown("", "p\ufffd", units)}
 
 
 @pytest.mark.parametrize(

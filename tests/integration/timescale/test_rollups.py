@@ -68,6 +68,20 @@ def test_buckets_begin_at_whole_minutes_and_hours_of_utc(connection: Connection,
         refresh()
 
 
+def test_one_device_with_huge_values_does_not_take_the_view_from_the_others(
+    connection: Connection, refresh: Callable[[], None]
+) -> None:
+    """The server's avg() sums up squares, and fails when they overflow: in the view and in its refresh, for all."""
+    insert(connection, "huge", LONG_AGO, value=1e200)
+    insert(connection, "huge", LONG_AGO + timedelta(seconds=1), value=-1.7e308)
+    insert(connection, "huge", LONG_AGO + timedelta(seconds=2), value=4.0)
+    insert(connection, "pump", LONG_AGO, value=2.0)
+    refresh()
+    for view in VIEWS:
+        rows = sql.SQL("select device_id, n, avg, min, max from {} order by 1").format(sql.Identifier(view))
+        assert connection.execute(rows).fetchall() == [("huge", 3, 4.0, -1.7e308, 1e200), ("pump", 1, 2.0, 2.0, 2.0)]
+
+
 def test_before_the_first_refresh_everything_shows(connection: Connection) -> None:
     insert(connection, "old", LONG_AGO)
     insert(connection, "new", NOW - timedelta(hours=3), NOW)

@@ -150,7 +150,7 @@ def test_what_does_not_pass_is_raised_when_patience_ends(database: DatabaseSetti
     nowhere = Store(database.model_copy(update={"url": SecretStr("postgresql://127.0.0.1:1/x")}), patience_s=1)
     began = time.monotonic()
     with pytest.raises(UnreachableError):
-        nowhere.device("pump-7")
+        nowhere.devices(["pump-7"])
     assert time.monotonic() - began < 5
 
 
@@ -161,7 +161,7 @@ def test_what_is_wrong_with_the_statement_is_raised_at_once(database: DatabaseSe
         began = time.monotonic()
         try:
             with pytest.raises(psycopg.errors.UndefinedTable):
-                store.device("pump-7")
+                store.devices(["pump-7"])
         finally:
             admin.execute("alter table moved rename to devices")
     assert time.monotonic() - began < 5

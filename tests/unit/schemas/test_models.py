@@ -27,11 +27,12 @@ WINDOW = {
     "first_offset": 0,
     "last_offset": 0,
 }
-REQUEST = {**WINDOW, "id": "1", "score": 0.5, "value": 1.0, "baseline": 1.0, "spread": 1.0, "accepted": NOW}
+ID = "6f1c7d3e-5a53-5c0b-9a0e-7469646567a7"
+REQUEST = {**WINDOW, "id": ID, "score": 0.5, "value": 1.0, "baseline": 1.0, "spread": 1.0, "accepted": NOW}
 INSIGHT = {
     **WINDOW,
-    "id": "2",
-    "request_id": "1",
+    "id": ID,
+    "request_id": ID,
     "summary": "s",
     "confidence": 0.5,
     "source": "rules",
@@ -126,7 +127,7 @@ def test_the_avro_file_is_documented_like_the_model(model: type[Record]) -> None
 
     assert schema["namespace"] == "tidegate"
     assert model.__doc__
-    assert schema["doc"].startswith(model.__doc__)
+    assert schema["doc"].startswith(model.__doc__.partition("\n")[0])
 
 
 @pytest.mark.parametrize("model", EXAMPLES)
@@ -206,6 +207,18 @@ def test_no_field_takes_a_text_that_cannot_be_encoded(model: type[Record]) -> No
         if form[0] == "map":
             with pytest.raises(ValidationError):
                 model.model_validate({**EXAMPLES[model], name: {"\ud800": b"1" if model is DeadLetter else "1"}})
+
+
+@pytest.mark.parametrize("model", [AnalysisRequest, Insight])
+def test_what_becomes_a_row_can_be_one(model: type[Record]) -> None:
+    for name, form in python_form(model)[2]:
+        if form in {"string", ("optional", "string"), ("array", "string")}:
+            bad: Any = ["a\x00"] if form[0] == "array" else "a\x00"
+            with pytest.raises(ValidationError):
+                model.model_validate({**EXAMPLES[model], name: bad})
+    for bad in ("1", "", ID.upper(), f"{{{ID}}}", ID.replace("-", "")):
+        with pytest.raises(ValidationError, match="an id is a UUID"):
+            model.model_validate({**EXAMPLES[model], "id": bad})
 
 
 def test_instants_become_utc() -> None:

@@ -22,7 +22,7 @@ def facts(metric: str, *, tenant: str = "acme", question: str | None = None) -> 
     return Facts.of(
         AnalysisRequest.model_validate(
             {
-                "id": "1",
+                "id": "6f1c7d3e-5a53-5c0b-9a0e-7469646567a7",
                 "tenant": tenant,
                 "device_id": "pump",
                 "metric": metric,

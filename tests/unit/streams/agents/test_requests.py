@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connectors.timescale.store import DeviceKnown
+from connectors.timescale.devices import DeviceKnown
 from schemas.codec import decode, encode
 from schemas.fields import Direction, Severity
 from schemas.models import AnalysisRequest, Sample

@@ -15,7 +15,7 @@ def make() -> Callable[..., AnalysisRequest]:
         """A bearing that got hot: 60 → 91.5 °C within an hour."""
         values = [60.0, 61.0, 62.5, 70.0, 80.0, 91.5]
         fields: dict[str, Any] = {
-            "id": "3b0c",
+            "id": "3b0c7d3e-5a53-5c0b-9a0e-7469646567a7",
             "region": "eu",
             "tenant": "acme",
             "device_id": "pump-7",

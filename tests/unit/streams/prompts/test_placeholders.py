@@ -29,7 +29,7 @@ def test_other_braces_stay_as_they_are(make: Make) -> None:
 
 
 def test_a_unit_cannot_break_a_line(make: Make) -> None:
-    assert fill("{value}", make(unit="°C\n\x00\u202e!")) == "91.5 °C\ufffd\ufffd\ufffd!"
+    assert fill("{value}", make(unit="°C\n\x01\u202e!")) == "91.5 °C\ufffd\ufffd\ufffd!"
 
 
 def test_unknown_placeholders_are_named() -> None:

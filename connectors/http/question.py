@@ -1,0 +1,94 @@
+"""What a person asks about a device, and the request for analysis that it becomes. Pure: no clock, no network."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from schemas.errors import PoisonError
+from schemas.fields import Name, Severity, Storable
+from schemas.instants import instant
+from schemas.models import MAX_ASKED, AnalysisRequest
+
+KIND: Final = "question"
+MAX_LETTERS: Final = 1_000
+# What a question is about where it does not say.
+USUAL_WINDOW: Final = timedelta(hours=1)
+
+
+def _has_words(text: str) -> str:
+    if not text.strip() or len(text) > MAX_LETTERS:
+        message = f"a question has 1 to {MAX_LETTERS} characters"
+        raise ValueError(message)
+    return text
+
+
+Instant = Annotated[datetime, BeforeValidator(instant)]
+
+
+class Question(BaseModel):
+    """A question about one metric of a device, from an instant on and before another."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    device_id: Name
+    question: Annotated[Storable, AfterValidator(_has_words)]
+    # May be left out where the device has only one.
+    metric: Name | None = None
+    start: Annotated[Instant | None, Field(alias="from", description="ISO 8601; else an hour before the end")] = None
+    end: Annotated[Instant | None, Field(alias="to", description="ISO 8601; else now")] = None
+
+
+def read(body: bytes) -> Question:
+    """Read a body.
+
+    Raises:
+        PoisonError: it is no question; `detail` says which field is wrong, and why.
+
+    """
+    try:
+        return Question.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ascii(".".join(map(str, first["loc"])))[1:-1][:120] or "body"
+        raise PoisonError("invalid", f"{where}: {first['msg']}") from error
+
+
+def request(question: Question, metric: str, *, task_id: str, region: str, now: datetime) -> AnalysisRequest:
+    """Make the request; whoever answers looks the window up.
+
+    Raises:
+        PoisonError: the times make no window, or too long a one.
+
+    """
+    try:
+        end = question.end or now
+        start = question.start or end - USUAL_WINDOW
+    except OverflowError as error:
+        raise PoisonError("window", "to: the calendar ends there") from error
+    if not start < end:
+        raise PoisonError("window", "from: must be before to")
+    if end - start > MAX_ASKED:
+        raise PoisonError("window", f"from, to: a question is about {MAX_ASKED.days} days at the most")
+    if start > now:
+        raise PoisonError("window", "from: is in the future")
+    return AnalysisRequest(
+        id=task_id,
+        region=region,
+        device_id=question.device_id,
+        metric=metric,
+        kind=KIND,
+        severity=Severity.INFO,
+        score=0.0,
+        value=0.0,
+        baseline=0.0,
+        spread=0.0,
+        window_start=start,
+        window_end=end,
+        accepted=now,
+        topic="",
+        partition=0,
+        first_offset=0,
+        last_offset=0,
+        question=question.question,
+    )

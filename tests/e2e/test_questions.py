@@ -1,0 +1,82 @@
+"""People ask over HTTP and are answered; every hour is summed up. Through all of it: the real processes and servers."""
+
+import json
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from connectors.embedded import ports
+from schemas.models import Reading
+from tests.e2e.conftest import Flow, eventually
+from tests.fakes.stand_in import StandIn
+
+pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(120)]
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+def of_hour(device: str, start: datetime) -> list[Reading]:
+    return [
+        Reading(
+            device_id=device,
+            ts=start + minute * MINUTE,
+            metrics={"pressure": 5.0 + minute % 3},
+            units={"pressure": "bar"},
+        )
+        for minute in range(60)
+    ]
+
+
+def ask(url: str, body: dict[str, str]) -> Any:  # noqa: ANN401  # JSON
+    request = urllib.request.Request(  # noqa: S310  # our own gateway
+        f"{url}/v1/tasks", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # the same
+        assert answer.status == 202
+        return json.load(answer)
+
+
+def look(url: str, task_id: str) -> Any:  # noqa: ANN401  # JSON
+    with urllib.request.urlopen(f"{url}/v1/tasks/{task_id}", timeout=10) as answer:  # noqa: S310  # the same
+        return json.load(answer)
+
+
+def test_a_question_is_answered_by_a_model(flow: Flow, stand_in: StandIn) -> None:
+    port = ports.free()
+    url = f"http://127.0.0.1:{port}"
+    endpoints = [{"name": "stand-in", "base_url": stand_in.url, "api_key": "k", "model": "test-1"}]
+    flow.start("gateway", TIDEGATE_HTTP__PORT=str(port))
+    flow.start("worker", "--lane", "ingest")
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - 2 * HOUR
+    flow.produce(of_hour("pump-1", start))
+    eventually(flow.drained, "readings are stored")
+
+    # Nobody answers yet: it is accepted, and waits.
+    task = ask(
+        url,
+        {"device_id": "pump-1", "question": "Is it high?", "from": start.isoformat(), "to": (start + HOUR).isoformat()},
+    )
+    assert look(url, task["task_id"])["state"] == "queued"
+    flow.start("worker", "--lane", "analyze", TIDEGATE_LLM__ENDPOINTS=json.dumps(endpoints))
+    eventually(lambda: look(url, task["task_id"])["state"] == "succeeded", "the question is answered")
+    answered = look(url, task["task_id"])
+    assert (answered["attempts"], answered["insight"]["source"]) == (1, "model")
+    (call,) = stand_in.requests()
+    assert '"question":"Is it high?"' in call["body"]["messages"][-1]["content"]
+
+
+def test_each_hour_is_summed_up_once_by_one_of_two_workers(flow: Flow) -> None:
+    due = (datetime.now(UTC) - 5 * MINUTE).replace(minute=0, second=0, microsecond=0) - HOUR
+    flow.start("worker", "--lane", "ingest")
+    flow.produce([reading for device in ("pump-1", "pump-2") for reading in of_hour(device, due)])
+    eventually(flow.drained, "readings are stored")
+    flow.fetch("insert into schedules values ('/hourly-summary', %s) returning 1", due)
+    for _ in range(2):
+        flow.start("worker", "--lane", "analyze", TIDEGATE_ANALYZE__SUMMARIES="hour")
+    wanted = "select device_id, window_start, window_end, kind, source from insights where kind <> 'pattern' order by 1"
+    told = [(device, due, due + HOUR, "hourly-summary", "rules") for device in ("pump-1", "pump-2")]
+    eventually(lambda: flow.fetch(wanted) == told, "both are summed up")
+    assert flow.fetch("select next_start from schedules") == [(due + HOUR,)]
+    assert flow.fetch("select summary from insights where device_id = 'pump-2'")[0][0].startswith("pressure of pump-2")
