@@ -28,6 +28,9 @@ default. Behaviours, "name" or "name:argument":
     no-usage        ok, without usage
     odd-usage       ok, with more tokens than a long can hold
 
+With `"stream": true` the same answer comes as server-sent events, the content some letters at a time, usage only if
+`stream_options` ask for it; `drip` waits before each event.
+
 Tokens are bytes: usage says ceil(UTF-8 bytes of the messages' contents / 4) and ceil(bytes of the content / 4).
 
 Control: GET and DELETE /control/requests (each has the Unix times `at` and `until`, and its `usage`), PUT
@@ -61,6 +64,7 @@ VECTOR = 16
 # 99 of 100 draws from the standard normal distribution are below this.
 NORMAL_99 = 2.3263
 BYTES_PER_TOKEN = 4
+LETTERS_PER_EVENT = 16
 
 
 @dataclass
@@ -74,6 +78,8 @@ class Response:
     drip_s: float = 0.0
     # How much of the body is sent before the connection is closed; None sends all of it.
     cut: int | None = None
+    # Of what parts the body is made, where it is a stream of events.
+    events: list[bytes] | None = None
 
     @classmethod
     def of(cls, content: object, status: int = 200) -> "Response":
@@ -124,6 +130,31 @@ def by_window(content: object, asked: Json, behaviour: str) -> object:
     if behaviour == "spoilt":
         answers[0] = answers[0] | {"severity": "terrible"}
     return content | {"answers": answers}
+
+
+def events(completion: Json, *, usage: bool) -> list[bytes]:
+    """Cut a completion into the events of a stream."""
+    common = {name: completion[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+    deltas: list[tuple[Json, str | None]] = []
+    for choice in completion["choices"]:
+        message = choice["message"]
+        field_ = "content" if message["content"] is not None else "refusal"
+        text = message[field_]
+        deltas.append(({"role": "assistant", field_: ""}, None))
+        pieces = (text[at : at + LETTERS_PER_EVENT] for at in range(0, len(text), LETTERS_PER_EVENT))
+        deltas.extend(({field_: piece}, None) for piece in pieces)
+        deltas.append(({}, choice["finish_reason"]))
+    chunks: list[Json] = [
+        common | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]} for delta, finish in deltas
+    ]
+    if usage and "usage" in completion:
+        chunks.append(common | {"choices": [], "usage": completion["usage"]})
+    return [*(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks), b"data: [DONE]\n\n"]
+
+
+def streamed(completion: Json, asked: Json) -> Response:
+    made = events(completion, usage=bool((asked.get("stream_options") or {}).get("include_usage")))
+    return Response(body=b"".join(made), headers={"content-type": "text/event-stream"}, events=made)
 
 
 class Reader(asyncio.StreamReader):
@@ -201,10 +232,13 @@ class Server:
         lines = [f"HTTP/1.1 {response.status} {phrase}", *(f"{name}: {value}" for name, value in head.items()), "", ""]
         writer.write("\r\n".join(lines).encode("latin-1"))
         body = response.body if response.cut is None else response.body[: response.cut]
-        for piece in (body[at : at + 1] for at in range(len(body))) if response.drip_s else (body,):
+        pieces = [body]
+        if response.drip_s:
+            pieces = response.events or [body[at : at + 1] for at in range(len(body))]
+        for piece in pieces:
+            await asyncio.sleep(response.drip_s)
             writer.write(piece)
             await writer.drain()
-            await asyncio.sleep(response.drip_s)
         return response.cut is None
 
     def route(self, method: str, path: str, headers: dict[str, str], body: bytes, record: Json) -> Response | None:
@@ -261,7 +295,7 @@ class Server:
                 return Response(body=b"<html>Bad gateway?</html>")
         completion = self.completion(name, asked)
         record["usage"] = completion.get("usage")
-        response = Response.of(completion)
+        response = streamed(completion, asked) if asked.get("stream") else Response.of(completion)
         match name:
             case "slow":
                 response.wait_s = float(argument)

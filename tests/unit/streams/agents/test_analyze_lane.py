@@ -105,3 +105,27 @@ async def test_a_failure_that_nobody_foresaw_ends_the_worker(lane: AnalyzeLane, 
     assert lane.broken
     assert app.crashed == [analyst.error]
     assert app.released == []
+
+
+class Schedules:
+    """Looks as often as it is asked to; fails the second time."""
+
+    def __init__(self) -> None:
+        self.looked = 0
+
+    async def look(self) -> bool:
+        self.looked += 1
+        if self.looked == 2:
+            raise ZeroDivisionError
+        return False
+
+
+async def test_without_somebody_who_looks_for_what_is_due_the_worker_ends(
+    lane: AnalyzeLane, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.agents.analyze_lane.LOOK_EVERY_S", 0.0)
+    schedules = Schedules()
+    async with asyncio.timeout(5):
+        await lane._look_at_schedules(schedules)  # noqa: SLF001  # what the Faust app runs
+    assert schedules.looked == 2
+    assert [type(error) for error in app.crashed] == [ZeroDivisionError]
