@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from connectors.clock import Clock
-from connectors.kafka.producer import Outgoing, Producer
+from connectors.kafka.producer import DeliveryError, Outgoing, Producer
 from connectors.timescale.schedules import Schedule, Series
 from connectors.timescale.store import Store
 from schemas.codec import encode
@@ -50,11 +50,18 @@ class Summaries:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="summaries")
 
     async def look(self) -> bool:
-        """Ask for what is due, and say whether anything was; does not hold up the event loop."""
+        """Ask for what is due, and say whether it was; does not hold up the event loop.
+
+        What Kafka does not take now stays due.
+        """
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._look)
 
     def _look(self) -> bool:
-        return self._store.run_schedule(self._schedule, self._clock.now(), self._request)
+        try:
+            return self._store.run_schedule(self._schedule, self._clock.now(), self._request)
+        except DeliveryError as error:
+            log.warning("summaries have to wait: %s", error)
+            return False
 
     def _request(self, start: datetime, pages: Iterator[list[Series]]) -> None:
         asked = 0

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from connectors.kafka.producer import Outgoing
+from connectors.kafka.producer import DeliveryError, Outgoing
 from connectors.kafka.producer import Producer as KafkaProducer
 from connectors.timescale.schedules import Schedule, Series, Work
 from connectors.timescale.store import Store as RealStore
@@ -27,10 +27,13 @@ class Clock:
 
 
 class Producer:
-    def __init__(self) -> None:
+    def __init__(self, *, away: bool = False) -> None:
         self.published: list[Outgoing] = []
+        self.away = away
 
     def publish(self, records: Sequence[Outgoing]) -> None:
+        if self.away:
+            raise DeliveryError
         self.published += records
 
 
@@ -83,3 +86,13 @@ async def test_the_same_period_has_the_same_ids_and_another_region_or_length_oth
     assert ids == [request.id for request in await asked(Every.HOUR)]
     others = [*(await asked(Every.DAY)), *(await asked(Every.HOUR, "us"))]
     assert len({*ids, *(request.id for request in others)}) == 9
+
+
+async def test_while_kafka_is_away_summaries_stay_due() -> None:
+    producer = Producer(away=True)
+    store, written = cast("RealStore", Store()), cast("KafkaProducer", producer)
+    summaries = Summaries(store, written, Clock(), region="", every=Every.HOUR)
+    assert not await summaries.look()
+    producer.away = False
+    assert await summaries.look()
+    assert len(producer.published) == 3
