@@ -4,8 +4,8 @@ They check what people and services hand over one at a time; the fast lane check
 (`streams/columns/validate`), and a property test holds the two together.
 """
 
-from datetime import timedelta
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -75,6 +75,46 @@ class AnalysisRequest(Record):
     first_offset: Count
     last_offset: Count
     question: Storable | None = None
+
+    @classmethod
+    def of_table(  # noqa: PLR0913  # each is a fact of its own
+        cls,
+        *,
+        request_id: str,
+        region: str,
+        device_id: str,
+        metric: str,
+        kind: str,
+        window: tuple[datetime, datetime],
+        question: str | None = None,
+    ) -> Self:
+        """Make a request whose window whoever answers reads from the table.
+
+        Raises:
+            pydantic.ValidationError: one of them breaks a rule of its field.
+
+        """
+        start, end = window
+        return cls(
+            id=request_id,
+            region=region,
+            device_id=device_id,
+            metric=metric,
+            kind=kind,
+            severity=Severity.INFO,
+            score=0.0,
+            value=0.0,
+            baseline=0.0,
+            spread=0.0,
+            window_start=start,
+            window_end=end,
+            accepted=end,
+            topic="",
+            partition=0,
+            first_offset=0,
+            last_offset=0,
+            question=question,
+        )
 
 
 class Insight(Record):

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from schemas.errors import PoisonError
-from schemas.fields import Name, Severity, Storable
+from schemas.fields import Name, Storable
 from schemas.instants import instant
 from schemas.models import MAX_ASKED, AnalysisRequest
 
@@ -72,23 +72,12 @@ def request(question: Question, metric: str, *, task_id: str, region: str, now: 
         raise PoisonError("window", f"from, to: a question is about {MAX_ASKED.days} days at the most")
     if start > now:
         raise PoisonError("window", "from: is in the future")
-    return AnalysisRequest(
-        id=task_id,
+    return AnalysisRequest.of_table(
+        request_id=task_id,
         region=region,
         device_id=question.device_id,
         metric=metric,
         kind=KIND,
-        severity=Severity.INFO,
-        score=0.0,
-        value=0.0,
-        baseline=0.0,
-        spread=0.0,
-        window_start=start,
-        window_end=end,
-        accepted=now,
-        topic="",
-        partition=0,
-        first_offset=0,
-        last_offset=0,
+        window=(start, end),
         question=question.question,
     )

@@ -15,7 +15,7 @@ from connectors.kafka.producer import DeliveryError, Outgoing, Producer
 from connectors.timescale.schedules import Schedule, Series
 from connectors.timescale.store import Store
 from schemas.codec import encode
-from schemas.fields import Severity, deterministic_id
+from schemas.fields import deterministic_id
 from schemas.models import AnalysisRequest
 from schemas.topics import ANALYSIS_REQUESTS
 
@@ -71,27 +71,13 @@ class Summaries:
         log.info("%d series: asked for a %s from %s on", asked, self._kind, start)
 
     def _outgoing(self, series: Series, start: datetime) -> Outgoing:
-        end = start + self._schedule.length
-        request = AnalysisRequest(
-            id=deterministic_id(
-                "request", self._region, series.device_id, series.metric, self._kind, start.isoformat()
-            ),
+        device_id, metric = series.device_id, series.metric
+        request = AnalysisRequest.of_table(
+            request_id=deterministic_id("request", self._region, device_id, metric, self._kind, start.isoformat()),
             region=self._region,
-            device_id=series.device_id,
-            metric=series.metric,
+            device_id=device_id,
+            metric=metric,
             kind=self._kind,
-            severity=Severity.INFO,
-            # Whoever answers looks these up.
-            score=0.0,
-            value=0.0,
-            baseline=0.0,
-            spread=0.0,
-            window_start=start,
-            window_end=end,
-            accepted=end,
-            topic="",
-            partition=0,
-            first_offset=0,
-            last_offset=0,
+            window=(start, start + self._schedule.length),
         )
-        return Outgoing(ANALYSIS_REQUESTS.name, series.device_id.encode(), encode(request))
+        return Outgoing(ANALYSIS_REQUESTS.name, device_id.encode(), encode(request))

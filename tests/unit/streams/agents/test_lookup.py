@@ -23,27 +23,16 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 PUMP = DeviceKnown("acme", "pump", {"t": "Cel"})
 
 
-def asked(**changes: object) -> AnalysisRequest:
-    fields = {
-        "id": "6f1c7d3e-5a53-5c0b-9a0e-7469646567a7",
-        "device_id": "pump-7",
-        "metric": "t",
-        "kind": "question",
-        "severity": "info",
-        "score": 0.0,
-        "value": 0.0,
-        "baseline": 0.0,
-        "spread": 0.0,
-        "window_start": NOON,
-        "window_end": NOON + HOUR,
-        "accepted": NOON + HOUR,
-        "topic": "",
-        "partition": 0,
-        "first_offset": 0,
-        "last_offset": 0,
-        "question": "Is it hot?",
-    }
-    return AnalysisRequest.model_validate(fields | changes)
+def asked(window: tuple[datetime, datetime] = (NOON, NOON + HOUR)) -> AnalysisRequest:
+    return AnalysisRequest.of_table(
+        request_id="6f1c7d3e-5a53-5c0b-9a0e-7469646567a7",
+        region="",
+        device_id="pump-7",
+        metric="t",
+        kind="question",
+        window=window,
+        question="Is it hot?",
+    )
 
 
 def bucket(
@@ -137,7 +126,7 @@ def test_whatever_was_read_can_be_told(window: list[Bucket], before: list[Bucket
 )
 def test_a_window_that_nobody_should_look_up_is_refused(start: datetime, end: datetime) -> None:
     with pytest.raises(PoisonError, match="window"):
-        check(asked(window_start=start, window_end=end))
+        check(asked((start, end)))
 
 
 def test_windows_are_widened_to_whole_buckets() -> None:
