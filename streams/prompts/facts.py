@@ -59,6 +59,8 @@ class Facts(BaseModel):
     # The samples' means in equal steps, as whole spreads from the baseline.
     shape: tuple[int, ...]
     question: str | None
+    # Whether a person or a schedule asked for it: then nothing unusual has raised it.
+    asked: bool
 
     def numbers(self) -> tuple[float, ...]:
         """Give every number that a model is told, but for the shape."""
@@ -91,6 +93,7 @@ class Facts(BaseModel):
             window_s=quantise(window_seconds(request), DERIVED_DIGITS),
             shape=_shape(values, request.baseline, request.spread),
             question=None if request.question is None else clip(request.question, QUESTION_LENGTH),
+            asked=not request.topic or request.question is not None,
         )
 
 

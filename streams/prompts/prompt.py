@@ -38,7 +38,10 @@ Answer every window once, with the fields asked for, in plain English:
 Write no numbers, names, units or times of your own. Write these placeholders, which are filled in afterwards: \
 {{device}} the device, {{metric}} the metric, {{value}} the value with its unit, {{baseline}} the baseline with its \
 unit, {{spread}} the spread with its unit, {{from}} and {{to}} the window's start and end. An answer with a number \
-that is not in its window, or with another placeholder, is thrown away.
+that is not in its window, or with another placeholder, is thrown away."""
+
+# Told only where it is needed; behind the rest, which a server may have kept from the call before.
+ASKED = """
 
 A window whose kind is a question or a summary was not found by a detector: its value is the mean of the window, \
 baseline and spread are the mean and the spread of the windows before it, and its readings are means over short times, \
@@ -67,12 +70,12 @@ class Prompt:
         if len({facts.tenant for facts in windows}) > 1:
             raise ValueError("a prompt holds windows of one tenant")
         lines = [_line(facts, n) for n, facts in enumerate(windows, start=1)]
-        return cls(SYSTEM, "\n".join([OPEN, *lines, CLOSE]))
+        return cls(_system(windows), "\n".join([OPEN, *lines, CLOSE]))
 
 
 def fingerprint(facts: Facts) -> str:
     """SHA-256 of what is asked about a window, whatever it is packed with, in hexadecimal."""
-    parts = json.dumps([VERSION, SYSTEM, _line(facts)])
+    parts = json.dumps([VERSION, _system([facts]), _line(facts)])
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
@@ -81,8 +84,12 @@ def size(facts: Facts) -> int:
     return len(_line(facts))
 
 
+def _system(windows: Sequence[Facts]) -> str:
+    return SYSTEM + ASKED if any(facts.asked for facts in windows) else SYSTEM
+
+
 def _line(facts: Facts, n: int | None = None) -> str:
     # One line of printable ASCII, whatever is in the strings.
-    fields = facts.model_dump(mode="json", exclude={"tenant"}, exclude_none=True)
+    fields = facts.model_dump(mode="json", exclude={"tenant", "asked"}, exclude_none=True)
     numbered = fields if n is None else {"n": n, **fields}
     return json.dumps(numbered, ensure_ascii=True, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
