@@ -32,9 +32,12 @@ _CODE = re.compile(r"[a-z_]{1,64}")
 class BusyEndpointError(SlowDownError):
     """The endpoint is overloaded, too slow, failing or away: the same question can be answered later."""
 
-    def __init__(self, endpoint: str, detail: str, retry_after_s: float | None = None) -> None:
-        """`retry_after_s` is how long the endpoint asks to be left alone, where it says so."""
+    def __init__(
+        self, endpoint: str, detail: str, retry_after_s: float | None = None, *, status: int | None = None
+    ) -> None:
+        """`retry_after_s` is how long the endpoint asks to be left alone; `status` is HTTP's. None: it did not say."""
         self.endpoint = endpoint
+        self.status = status
         self.retry_after_s = retry_after_s
         super().__init__(f"Model endpoint {endpoint!r}: {detail}.")
 
@@ -210,7 +213,9 @@ class Model:
         status = error.status_code
         if status in _PASSING or status >= 500:  # noqa: PLR2004  # 5xx is HTTP's
             said = f"HTTP {status} ({detail})" if detail else f"HTTP {status}"
-            return BusyEndpointError(self.name, said, retry_after(error.response.headers, datetime.now(UTC)))
+            return BusyEndpointError(
+                self.name, said, retry_after(error.response.headers, datetime.now(UTC)), status=status
+            )
         return RefusedRequestError(self.name, status, detail)
 
     def _address(self) -> str:

@@ -26,14 +26,14 @@ ATTEMPTS = 2
 
 
 class AskModel(Protocol):
-    """A model that can be asked for typed answers (`connectors.llm.client.Model`)."""
+    """A model that can be asked for typed answers (`connectors.llm.pool.Pool`)."""
 
     @property
     def name(self) -> str:
         """The endpoint's name."""
 
-    async def ask(self, system: str, user: str, answer: type[Answers]) -> Reply[Answers]:
-        """Ask once."""
+    async def ask(self, system: str, user: str, answer: type[Answers], *, key: str) -> Reply[Answers]:
+        """Ask; questions with equal keys are better asked where the last one was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class _Window:
 
 
 class Packer:
-    """Asks one model about many windows; for one event loop."""
+    """Asks a model about many windows; for one event loop."""
 
     def __init__(self, model: AskModel, *, calls: int, windows: int) -> None:
         """At most `calls` are out at once, with at most so many `windows` each."""
@@ -129,7 +129,10 @@ class Packer:
     async def _exchange(self, pack: list[_Window]) -> None:
         prompt = Prompt.of([window.facts for window in pack])
         try:
-            reply = await self._model.ask(prompt.system, prompt.user, Answers)
+            # The prompts of devices that are alike begin alike.
+            first = pack[0].facts
+            key = f"{first.tenant}\x1f{first.device_class}\x1f{first.metric}"
+            reply = await self._model.ask(prompt.system, prompt.user, Answers, key=key)
         except WrongAnswerError as error:
             self._spend(pack, error.usage)
             self._halve(pack, error)

@@ -2,7 +2,7 @@
 
 from connectors.clock import SystemClock
 from connectors.kafka.producer import Producer
-from connectors.llm.client import Model
+from connectors.llm.pool import Pool
 from connectors.timescale.store import Store
 from schemas.topics import ANALYSIS_REQUESTS
 from streams.agents.analyze import Analyst, Outside
@@ -26,8 +26,9 @@ def build(settings: Settings) -> Lane:
     endpoints = settings.llm.endpoints
     packer, in_flight = None, RULES_IN_FLIGHT
     if endpoints:
-        calls, windows = endpoints[0].max_concurrent, settings.llm.windows_per_call
-        packer = Packer(Model(endpoints[0], settings.llm.timeout_s), calls=calls, windows=windows)
+        pool = Pool(endpoints, SystemClock(), timeout_s=settings.llm.timeout_s, region=settings.region)
+        calls, windows = sum(endpoint.max_concurrent for endpoint in endpoints), settings.llm.windows_per_call
+        packer = Packer(pool, calls=calls, windows=windows)
         # While all calls are out, the windows of the next ones gather.
         in_flight = 2 * calls * windows
     summaries, stores = None, [store]

@@ -76,6 +76,16 @@ def test_a_model_explains_what_the_detectors_found(flow: Flow, stand_in: StandIn
     assert "secret-key" not in worker.log.read_text()
 
 
+def test_an_endpoint_that_is_away_costs_no_answer(flow: Flow, stand_in: StandIn) -> None:
+    away = {"name": "away", "base_url": "http://127.0.0.1:9/v1", "api_key": "k", "model": "test-1", "weight": 100}
+    endpoints = [away, {"name": "stand-in", "base_url": stand_in.url, "api_key": "k", "model": "test-1"}]
+    flow.start("worker", "--lane", "analyze", TIDEGATE_LLM__ENDPOINTS=json.dumps(endpoints))
+    flow.start("worker", "--lane", "ingest")
+    flow.produce([reading for number in range(10) for reading in jump(f"pump-{number}")])
+    eventually(lambda: flow.fetch("select count(*) from insights") == [(10,)], "ten insights are stored")
+    assert flow.fetch("select distinct source from insights") == [("model",)]
+
+
 def test_readings_go_on_while_every_model_hangs(flow: Flow, stand_in: StandIn) -> None:
     stand_in.queue(*["hang"] * 100)
     endpoints = [{"name": "stand-in", "base_url": stand_in.url, "api_key": "k", "model": "test-1"}]

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from connectors.clock import SystemClock
 from connectors.kafka.producer import Outgoing
 from connectors.kafka.producer import Producer as KafkaProducer
-from connectors.llm.client import Model
+from connectors.llm.pool import Pool
 from connectors.llm.settings import Endpoint
 from connectors.timescale.settings import DatabaseSettings
 from connectors.timescale.store import Store
@@ -84,8 +84,8 @@ def analyst(database: DatabaseSettings, producer: Producer, model: Asks | None =
 @asynccontextmanager
 async def model_at(stand_in: StandIn, *, calls: int = 8, windows: int = 8) -> AsyncIterator[Packer]:
     endpoint = Endpoint(name="stand-in", base_url=stand_in.url, api_key=SecretStr("k"), model="test-1")
-    async with Model(endpoint, timeout_s=5.0) as model:
-        yield Packer(model, calls=calls, windows=windows)
+    async with Pool([endpoint], SystemClock(), timeout_s=5.0) as pool:
+        yield Packer(pool, calls=calls, windows=windows)
 
 
 async def test_without_a_model_rules_answer_and_say_so(database: DatabaseSettings) -> None:

@@ -62,8 +62,9 @@ class Model:
         self.free = asyncio.Event()
         self._spoils = spoils
 
-    async def ask(self, system: str, user: str, answer_type: type[Answers]) -> Reply[Answers]:
+    async def ask(self, system: str, user: str, answer_type: type[Answers], *, key: str) -> Reply[Answers]:
         assert system
+        assert key
         metrics = re.findall(r'"metric":"([^"]*)"', user)
         self.calls.append(metrics)
         try:
@@ -222,10 +223,10 @@ class Sticking(Model):
         super().__init__()
         self.stuck = asyncio.Event()
 
-    async def ask(self, system: str, user: str, answer_type: type[Answers]) -> Reply[Answers]:
+    async def ask(self, system: str, user: str, answer_type: type[Answers], *, key: str) -> Reply[Answers]:
         if '"metric":"stuck"' in user:
             await self.stuck.wait()
-        return await super().ask(system, user, answer_type)
+        return await super().ask(system, user, answer_type, key=key)
 
 
 async def test_a_stuck_call_holds_up_nobody_outside_it() -> None:

@@ -1,0 +1,168 @@
+"""Which endpoint gets the next call. Pure but for the clock that it is given; `pool` makes the calls.
+
+An endpoint may be called while its breaker allows it, it has not asked to be left alone, and less than its limit is
+out. Those of the own region come first. Among them a key goes where it belongs (`affinity`), unless more is out there
+than its share by a quarter (consistent hashing with bounded loads: Mirrokni, Thorup and Zadimoghaddam 2016); a call
+without a key goes to the least loaded.
+"""
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from connectors.clock import Clock
+from connectors.llm.affinity import ranking
+from connectors.llm.breaker import Breaker
+from connectors.llm.concurrency import Concurrency
+from connectors.llm.latency import Latencies
+from connectors.llm.settings import Endpoint
+
+# How far above its share an endpoint may be and still get the calls of its keys.
+OVERLOAD = 1.25
+# However long an endpoint asks to be left alone.
+LONGEST_REST_S = 300.0
+
+
+@dataclass(eq=False, slots=True)
+class State:
+    """What is known of an endpoint."""
+
+    endpoint: Endpoint
+    concurrency: Concurrency
+    breaker: Breaker = field(default_factory=Breaker)
+    latencies: Latencies = field(default_factory=Latencies)
+    in_flight: int = 0
+    # It asked to be left alone until then.
+    not_before: float = float("-inf")
+
+    @property
+    def name(self) -> str:
+        """The endpoint's name."""
+        return self.endpoint.name
+
+    def is_up(self, now: float) -> bool:
+        """Say whether it could be called if it had room."""
+        return now >= self.not_before and self.breaker.allows(now)
+
+    def has_room(self) -> bool:
+        """Say whether fewer calls are out than may be."""
+        return self.in_flight < self.concurrency.limit
+
+    def up_at(self, now: float) -> float:
+        """Say when it could be called at the earliest; while a trial is out nobody knows."""
+        opens = now if self.breaker.open_until is None else self.breaker.open_until
+        return math.inf if self.breaker.trial else max(now, self.not_before, opens)
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """A call that may be made, and has to be ended with one of the four words of `Balancer`."""
+
+    state: State
+    began: float
+    trial: bool
+    # Another call, which began later, was answered before it.
+    overtaken: bool = False
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where the call goes."""
+        return self.state.endpoint
+
+
+class Balancer:
+    """Chooses among endpoints; for one event loop."""
+
+    def __init__(self, endpoints: Iterable[Endpoint], clock: Clock, *, region: str = "") -> None:
+        """Begin with all of them taken for healthy."""
+        self._clock = clock
+        self._region = region
+        self._states: dict[str, State] = {}
+        self.replace(endpoints)
+
+    @property
+    def states(self) -> Mapping[str, State]:
+        """What is known of each endpoint, by name."""
+        return self._states
+
+    def replace(self, endpoints: Iterable[Endpoint]) -> None:
+        """Let endpoints join and leave. One that stays as it was keeps what is known of it; calls out go on."""
+        known = self._states
+        self._states = {
+            endpoint.name: known[endpoint.name]
+            if endpoint.name in known and known[endpoint.name].endpoint == endpoint
+            else State(endpoint, Concurrency(endpoint.max_concurrent))
+            for endpoint in endpoints
+        }
+
+    def take(self, key: str = "", *, without: Collection[str] = ()) -> Ticket | None:
+        """Choose an endpoint for a call, not one of `without`; None while there is none with room."""
+        now = self._clock.monotonic()
+        up = [state for name, state in self._states.items() if name not in without and state.is_up(now)]
+        for near in (True, False):
+            free = [state for state in up if self._is_near(state) is near and state.has_room()]
+            if free:
+                return self._begin(self._choose(free, up, key), now)
+        return None
+
+    def waits_for(self, *, without: Collection[str] = ()) -> float | None:
+        """Say in how many seconds one could be called; 0 where it only has no room, None where there is none."""
+        now = self._clock.monotonic()
+        found = [state.up_at(now) for name, state in self._states.items() if name not in without]
+        return max(0.0, min(found) - now) if found else None
+
+    def succeeded(self, ticket: Ticket) -> None:
+        """End a call that was answered, whatever the answer was."""
+        now = self._clock.monotonic()
+        state = ticket.state
+        state.concurrency.succeeded(ticket.began, now, in_flight=state.in_flight)
+        state.breaker.succeeded(trial=ticket.trial)
+        state.latencies.add(now - ticket.began)
+        state.in_flight -= 1
+
+    def too_many(self, ticket: Ticket, retry_after_s: float | None) -> None:
+        """End a call that was turned away because there are too many: that is no failure, but fewer are sent."""
+        now = self._clock.monotonic()
+        state = ticket.state
+        state.concurrency.too_many(ticket.began, now)
+        self._leave_alone(state, now, retry_after_s)
+        state.breaker.given_up(trial=ticket.trial)
+        state.in_flight -= 1
+
+    def failed(self, ticket: Ticket, *, at_once: bool = False, retry_after_s: float | None = None) -> None:
+        """End a call that failed; `at_once` says that the next one would fail, too."""
+        now = self._clock.monotonic()
+        state = ticket.state
+        # Whoever comes back is not met by all at once.
+        state.concurrency.too_many(ticket.began, now)
+        state.breaker.failed(now, trial=ticket.trial, at_once=at_once)
+        self._leave_alone(state, now, retry_after_s)
+        state.in_flight -= 1
+
+    def given_up(self, ticket: Ticket) -> None:
+        """End a call that nobody waits for any more."""
+        ticket.state.breaker.given_up(trial=ticket.trial)
+        ticket.state.in_flight -= 1
+
+    @staticmethod
+    def _leave_alone(state: State, now: float, retry_after_s: float | None) -> None:
+        if retry_after_s is not None:
+            state.not_before = max(state.not_before, now + min(retry_after_s, LONGEST_REST_S))
+
+    def _is_near(self, state: State) -> bool:
+        return state.endpoint.region in {"", self._region}
+
+    def _choose(self, free: Sequence[State], up: Sequence[State], key: str) -> State:
+        if key:
+            out = sum(state.in_flight for state in up) + 1
+            weight = sum(state.endpoint.weight for state in up)
+            by_name = {state.name: state for state in free}
+            for name in ranking(key, {state.name: state.endpoint.weight for state in free}):
+                state = by_name[name]
+                if state.in_flight < math.ceil(OVERLOAD * out * state.endpoint.weight / weight):
+                    return state
+        return min(free, key=lambda state: ((state.in_flight + 1) / state.endpoint.weight, state.name))
+
+    def _begin(self, state: State, now: float) -> Ticket:
+        state.in_flight += 1
+        return Ticket(state, now, state.breaker.begin())
