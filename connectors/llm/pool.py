@@ -161,8 +161,8 @@ class Pool:
         first = asyncio.create_task(self._attempt(ticket, ask))
         second: asyncio.Task[Reply[A]] | None = None
         try:
-            done, _ = await asyncio.wait({first}, timeout=self._hedge_after_s(ticket))
-            other = None if done else self._hedge(key, tried)
+            await asyncio.wait({first}, timeout=self._hedge_after_s(ticket))
+            other = await self._other(first, ticket, key, tried)
             if other is None:
                 return await first
             second = asyncio.create_task(self._attempt(other, ask))
@@ -177,14 +177,22 @@ class Pool:
         usual_s = ticket.state.latencies.quantile(HEDGE_AFTER)
         return HEDGE_PART * self._timeout_s if usual_s is None else usual_s
 
-    def _hedge(self, key: str, tried: set[str]) -> Ticket | None:
-        if self._hedges < 1.0:
-            return None
-        ticket = self._balancer.take(key, without=tried)
-        if ticket is not None:
-            self._hedges -= 1.0
-            tried.add(ticket.endpoint.name)
-        return ticket
+    async def _other(self, first: "asyncio.Task[Reply[A]]", ticket: Ticket, key: str, tried: set[str]) -> Ticket | None:
+        """Find an endpoint for a call that takes too long; None if it is answered before there is one."""
+        while not first.done() and self._balancer.waits_for(without=tried) is not None:
+            # At one that is known to fail it is no luxury.
+            price = 0.0 if ticket.state.breaker.open_until is not None else 1.0
+            other = self._balancer.take(key, without=tried) if self._hedges >= price else None
+            if other is not None:
+                self._hedges -= price
+                tried.add(other.endpoint.name)
+                return other
+            changed = asyncio.create_task(self._ended.wait())
+            try:
+                await asyncio.wait({first, changed}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                changed.cancel()
+        return None
 
     async def _attempt(self, ticket: Ticket, ask: Ask[A]) -> Reply[A]:
         """Make one call, and tell the balancer how it went."""

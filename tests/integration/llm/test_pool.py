@@ -109,6 +109,14 @@ async def test_a_call_that_hangs_is_made_again_elsewhere_and_cancelled(stand_in:
     assert {request["ended"] for request in hung} == {"disconnected"}
 
 
+async def test_all_that_hang_at_one_that_is_known_to_are_made_again(stand_in: StandIn) -> None:
+    hanging = endpoint(stand_in, "hang", weight=1000.0, max_concurrent=30)
+    async with pool(hanging, endpoint(stand_in, "ok", max_concurrent=30)) as one:
+        began = time.monotonic()
+        assert await asyncio.gather(*(ask(one) for _ in range(30))) == ["ok"] * 30
+        assert time.monotonic() - began < 0.75 * TIMEOUT_S
+
+
 async def test_only_so_many_calls_are_made_twice(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HEDGES", 2)
     slow, slower = endpoint(stand_in, "slow:0.8"), endpoint(stand_in, "slow:0.81")
