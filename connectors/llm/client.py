@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 from urllib.parse import urlsplit
@@ -265,8 +266,9 @@ def _check_address(endpoint: Endpoint) -> None:
         raise ConnectorError(message)
 
 
+@cache
 def strict_schema(answer: type[BaseModel]) -> dict[str, object]:
-    """Give the JSON schema of a model in the form that strict structured output demands.
+    """Give the JSON schema of a model in the form that strict structured output demands; not to be changed.
 
     That form: every property required, none unknown, no references beside other keys. The library builds it for tools;
     for answers only a private function of it does.

@@ -16,15 +16,22 @@ MODEL = Path(__file__).parents[2] / "tests" / "fakes" / "openai_server.py"
 @contextmanager
 def running() -> Iterator[tuple[str, str]]:
     """Run the stand-in model; give its address, and that of its control."""
+    with process() as (said, _):
+        yield said["url"], said["control"]
+
+
+@contextmanager
+def process() -> Iterator[tuple[dict[str, str], "Popen[str]"]]:
+    """Run the stand-in model; give what it says of itself, and the process, which may be ended meanwhile."""
     command = [sys.executable, str(MODEL), "--until-stdin-closes"]
-    with Popen(command, stdin=PIPE, stdout=PIPE, text=True) as process:  # noqa: S603  # our own file
-        if process.stdout is None:
+    with Popen(command, stdin=PIPE, stdout=PIPE, text=True) as started:  # noqa: S603  # our own file
+        if started.stdout is None:
             raise MeasureError("the stand-in model has no output")
-        said = json.loads(process.stdout.readline())
+        said = json.loads(started.stdout.readline())
         try:
-            yield said["url"], said["control"]
+            yield said, started
         finally:
-            process.terminate()
+            started.kill()
 
 
 def call(control: str, method: str, what: str, body: object = None) -> list[dict[str, object]]:
