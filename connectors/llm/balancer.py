@@ -77,32 +77,22 @@ class Balancer:
         """Begin with all of them taken for healthy."""
         self._clock = clock
         self._region = region
-        self._states: dict[str, State] = {}
-        self.replace(endpoints)
+        self._states = {endpoint.name: State(endpoint, Concurrency(endpoint.max_concurrent)) for endpoint in endpoints}
 
     @property
     def states(self) -> Mapping[str, State]:
         """What is known of each endpoint, by name."""
         return self._states
 
-    def replace(self, endpoints: Iterable[Endpoint]) -> None:
-        """Let endpoints join and leave. One that stays as it was keeps what is known of it; calls out go on."""
-        known = self._states
-        self._states = {
-            endpoint.name: known[endpoint.name]
-            if endpoint.name in known and known[endpoint.name].endpoint == endpoint
-            else State(endpoint, Concurrency(endpoint.max_concurrent))
-            for endpoint in endpoints
-        }
-
     def take(self, key: str = "", *, without: Collection[str] = ()) -> Ticket | None:
         """Choose an endpoint for a call, not one of `without`; None while there is none with room."""
         now = self._clock.monotonic()
         up = [state for name, state in self._states.items() if name not in without and state.is_up(now)]
         for near in (True, False):
-            free = [state for state in up if self._is_near(state) is near and state.has_room()]
+            here = [state for state in up if self._is_near(state) is near]
+            free = [state for state in here if state.has_room()]
             if free:
-                return self._begin(self._choose(free, up, key), now)
+                return self._begin(self._choose(free, here, key), now)
         return None
 
     def waits_for(self, *, without: Collection[str] = ()) -> float | None:
@@ -152,10 +142,11 @@ class Balancer:
     def _is_near(self, state: State) -> bool:
         return state.endpoint.region in {"", self._region}
 
-    def _choose(self, free: Sequence[State], up: Sequence[State], key: str) -> State:
+    @staticmethod
+    def _choose(free: Sequence[State], here: Sequence[State], key: str) -> State:
         if key:
-            out = sum(state.in_flight for state in up) + 1
-            weight = sum(state.endpoint.weight for state in up)
+            out = sum(state.in_flight for state in here) + 1
+            weight = sum(state.endpoint.weight for state in here)
             by_name = {state.name: state for state in free}
             for name in ranking(key, {state.name: state.endpoint.weight for state in free}):
                 state = by_name[name]

@@ -52,8 +52,9 @@ class Machine(RuleBasedStateMachine):
         assert name in free, "none that is away, ejected, excluded or full"
         assert name in NEAR or not free & NEAR, "another region only if there is no other way"
         if key:
-            weight, total = sum(states[one].endpoint.weight for one in up), sum(load.values()) + 1
-            choice = {one: states[one].endpoint.weight for one in (free & NEAR or free)}
+            here = up & NEAR if free & NEAR else up - NEAR
+            weight, total = sum(states[one].endpoint.weight for one in here), sum(load[one] for one in here) + 1
+            choice = {one: states[one].endpoint.weight for one in free & here}
             fitting = [
                 one for one in ranking(key, choice) if load[one] < math.ceil(OVERLOAD * total * choice[one] / weight)
             ]
