@@ -31,6 +31,34 @@ BATCH_SECONDS = Histogram(
 )
 DATABASE_FAILURES = Counter("tidegate_database_failures", "How often a step in the database failed and was tried again")
 
+# -- asking models -----------------------------------------------------------------------------------------------------
+
+MODEL_CALLS = Counter(
+    "tidegate_model_calls",
+    "Calls to model endpoints, by how they ended: answered, wrong (an answer that cannot be used), too_many, failed,"
+    " refused, given_up (nobody waited for it any more)",
+    ["endpoint", "outcome"],
+)
+MODEL_SECONDS = Histogram(
+    "tidegate_model_call_seconds",
+    "How long calls to model endpoints took that were answered",
+    ["endpoint"],
+    buckets=(0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120),
+)
+MODEL_TOKENS = Counter(
+    "tidegate_model_tokens", "Tokens as endpoints count them: prompt, completion", ["endpoint", "kind"]
+)
+MODEL_HEDGES = Counter(
+    "tidegate_model_hedges", "Calls made a second time because the first took too long", ["endpoint"]
+)
+MODEL_IN_FLIGHT = Gauge("tidegate_model_calls_in_flight", "Calls that are out", ["endpoint"])
+MODEL_LIMIT = Gauge(
+    "tidegate_model_calls_limit", "How many calls may be out, as far as the endpoint keeps up", ["endpoint"]
+)
+MODEL_LEFT_ALONE = Gauge(
+    "tidegate_model_left_alone", "1 while an endpoint is not called because it fails", ["endpoint"]
+)
+
 
 def serve(host: str, port: int) -> None:
     """Answer `GET /metrics` on a thread of its own, until the process ends.

@@ -14,10 +14,19 @@ from typing import Protocol, Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
+from connectors import metrics
 from connectors.clock import Clock
 from connectors.errors import ConnectorError
 from connectors.llm.balancer import Balancer, Ticket
-from connectors.llm.client import SETTING, BusyEndpointError, Model, RefusedRequestError, Reply, WrongAnswerError
+from connectors.llm.client import (
+    SETTING,
+    BusyEndpointError,
+    Model,
+    RefusedRequestError,
+    Reply,
+    Usage,
+    WrongAnswerError,
+)
 from connectors.llm.settings import Endpoint
 
 A = TypeVar("A", bound=BaseModel)
@@ -185,6 +194,7 @@ class Pool:
             other = self._balancer.take(key, without=tried) if self._hedges >= price else None
             if other is not None:
                 self._hedges -= price
+                metrics.MODEL_HEDGES.labels(ticket.endpoint.name).inc()
                 tried.add(other.endpoint.name)
                 return other
             changed = asyncio.create_task(self._ended.wait())
@@ -196,36 +206,60 @@ class Pool:
 
     async def _attempt(self, ticket: Ticket, ask: Ask[A]) -> Reply[A]:
         """Make one call, and tell the balancer how it went."""
+        name, outcome = ticket.endpoint.name, "given_up"
+        metrics.MODEL_IN_FLIGHT.labels(name).inc()
         try:
-            reply = await ask(self._models[ticket.endpoint.name])
+            reply = await ask(self._models[name])
         except BusyEndpointError as error:
             if error.status == _TOO_MANY:
+                outcome = "too_many"
                 self._balancer.too_many(ticket, error.retry_after_s)
             else:
+                outcome = "failed"
                 self._balancer.failed(ticket, retry_after_s=error.retry_after_s)
             raise
         except RefusedRequestError as error:
+            outcome = "refused"
             if error.status in _MISCONFIGURED:
                 self._balancer.failed(ticket, at_once=True)
             else:
                 self._balancer.given_up(ticket)
             raise
-        except WrongAnswerError:
-            self._balancer.succeeded(ticket)
+        except WrongAnswerError as error:
+            outcome = "wrong"
+            self._answered(ticket, error.usage)
             raise
         except BaseException:
             if ticket.overtaken:
+                outcome = "failed"
                 self._balancer.failed(ticket)
             else:
                 self._balancer.given_up(ticket)
             raise
         else:
-            self._balancer.succeeded(ticket)
+            outcome = "answered"
+            self._answered(ticket, reply.usage)
             return reply
         finally:
+            self._tell(ticket, outcome)
             # Everyone who waits looks again: what was freed may not be for the first of them.
             self._ended.set()
             self._ended.clear()
+
+    def _answered(self, ticket: Ticket, usage: Usage) -> None:
+        name = ticket.endpoint.name
+        self._balancer.succeeded(ticket)
+        metrics.MODEL_SECONDS.labels(name).observe(self._clock.monotonic() - ticket.began)
+        metrics.MODEL_TOKENS.labels(name, "prompt").inc(usage.prompt_tokens)
+        metrics.MODEL_TOKENS.labels(name, "completion").inc(usage.completion_tokens)
+
+    @staticmethod
+    def _tell(ticket: Ticket, outcome: str) -> None:
+        name, state = ticket.endpoint.name, ticket.state
+        metrics.MODEL_CALLS.labels(name, outcome).inc()
+        metrics.MODEL_IN_FLIGHT.labels(name).dec()
+        metrics.MODEL_LIMIT.labels(name).set(state.concurrency.limit)
+        metrics.MODEL_LEFT_ALONE.labels(name).set(state.breaker.open_until is not None)
 
 
 async def _first_answer(first: "asyncio.Task[Reply[A]]", second: "asyncio.Task[Reply[A]]") -> Reply[A]:

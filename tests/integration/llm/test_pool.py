@@ -5,6 +5,7 @@ import time
 from collections import Counter
 
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import BaseModel, SecretStr
 
 from connectors.clock import SystemClock
@@ -190,6 +191,25 @@ async def test_all_attempts_together_have_a_deadline(stand_in: StandIn, monkeypa
         with pytest.raises(BusyEndpointError, match=r"no answer within 0\.6 s"):
             await ask(one)
         assert 0.55 < time.monotonic() - began < 1.0
+
+
+def seen(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+async def test_metrics_say_how_each_endpoint_does(stand_in: StandIn) -> None:
+    bad = endpoint(stand_in, "500", name="the bad one", weight=1000.0, max_concurrent=8)
+    good = endpoint(stand_in, "ok", name="the good one")
+    async with pool(bad, good) as one:
+        for _ in range(5):
+            await ask(one)
+    assert seen("tidegate_model_calls_total", endpoint="the bad one", outcome="failed") == 3
+    assert seen("tidegate_model_calls_total", endpoint="the good one", outcome="answered") == 5
+    assert seen("tidegate_model_call_seconds_count", endpoint="the good one") == 5
+    assert seen("tidegate_model_tokens_total", endpoint="the good one", kind="prompt") == 15
+    assert seen("tidegate_model_left_alone", endpoint="the bad one") == 1
+    assert seen("tidegate_model_calls_limit", endpoint="the bad one") < 8
+    assert seen("tidegate_model_calls_in_flight", endpoint="the bad one") == 0
 
 
 def test_a_pool_of_nothing_is_refused() -> None:
