@@ -123,9 +123,9 @@ class Balancer:
         """End a call that failed; `at_once` says that the next one would fail, too."""
         now = self._clock.monotonic()
         state = ticket.state
-        # Whoever comes back is not met by all at once.
-        state.concurrency.too_many(ticket.began, now)
-        state.breaker.failed(now, trial=ticket.trial, at_once=at_once)
+        opened = state.breaker.failed(now, trial=ticket.trial, at_once=at_once)
+        if opened:  # whoever comes back is not met by all at once
+            state.concurrency.too_many(ticket.began, now)
         self._leave_alone(state, now, retry_after_s)
         state.in_flight -= 1
 

@@ -39,15 +39,16 @@ class Breaker:
             return
         self.failures, self.open_until, self.pause_s, self.trial = 0, None, FIRST_PAUSE_S, False
 
-    def failed(self, now: float, *, trial: bool, at_once: bool = False) -> None:
-        """Note a failure; `at_once` opens without waiting for more of them."""
+    def failed(self, now: float, *, trial: bool, at_once: bool = False) -> bool:
+        """Note a failure, and say whether it opens; `at_once` opens without waiting for more of them."""
         self.failures += 1
         if trial:
             self.pause_s = min(2 * self.pause_s, LONGEST_PAUSE_S)
             self.trial = False
         elif self.open_until is not None or (self.failures < FAILURES and not at_once):
-            return
+            return False
         self.open_until = now + self.pause_s
+        return True
 
     def given_up(self, *, trial: bool) -> None:
         """Note that a call ended without a result: another one may be the trial."""

@@ -46,7 +46,7 @@ class Concurrency:
             self.allowed = min(self.allowed + 1.0 / self.allowed, float(self.most))
 
     def too_many(self, began: float, now: float) -> None:
-        """Note that the endpoint had too much, or did not answer in time."""
+        """Note that the endpoint had too much, or has failed again and again."""
         self._decrease(AFTER_TOO_MANY, began, now)
 
     def _decrease(self, factor: float, began: float, now: float) -> None:
