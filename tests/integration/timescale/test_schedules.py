@@ -97,6 +97,8 @@ def test_pages_hold_the_series_that_spoke_in_the_period(
         ("d", "old", -1),
         ("d", "new", 60),
         ("e", "x", 1),
+        ("e", "y", -1),
+        ("e", "z", 60),
     ]
     for device, metric, minute in [*spoke, ("gone", "t", 0)]:
         at = NOON - HOUR + minute * MINUTE
