@@ -48,6 +48,7 @@ MODEL_SECONDS = Histogram(
 MODEL_TOKENS = Counter(
     "tidegate_model_tokens", "Tokens as endpoints count them: prompt, completion", ["endpoint", "kind"]
 )
+MODEL_USD = Counter("tidegate_model_usd", "What answered calls have cost, in dollars", ["endpoint"])
 MODEL_HEDGES = Counter(
     "tidegate_model_hedges", "Calls made a second time because the first took too long", ["endpoint"]
 )
@@ -57,6 +58,13 @@ MODEL_LIMIT = Gauge(
 )
 MODEL_LEFT_ALONE = Gauge(
     "tidegate_model_left_alone", "1 while an endpoint is not called because it fails", ["endpoint"]
+)
+
+# -- sharing the limits of models --------------------------------------------------------------------------------------
+
+RATES_SHARED = Gauge(
+    "tidegate_rates_shared",
+    "1 while the limits per minute are shared through Redis, 0 while Redis is away and this worker keeps to its share",
 )
 
 

@@ -2,13 +2,10 @@
 
 import asyncio
 import contextlib
-import math
 import re
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from functools import cache
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 from urllib.parse import urlsplit
@@ -16,65 +13,23 @@ from urllib.parse import urlsplit
 import openai
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from connectors.errors import ConnectorError, SlowDownError
-from connectors.llm.settings import Endpoint
+from connectors.errors import ConnectorError
+from connectors.llm.errors import SETTING, BusyEndpointError, RefusedRequestError, WrongAnswerError
+from connectors.llm.headers import rest_s, retry_after
+from connectors.llm.prices import Usage
+from connectors.llm.schema import strict_schema
+from connectors.llm.settings import Endpoint, OutputLimit
 
 A = TypeVar("A", bound=BaseModel)
 
-SETTING = "TIDEGATE_LLM__ENDPOINTS"
 CONNECT_TIMEOUT_S = 5.0
 
 # Statuses that pass by themselves, beside 5xx: the server's own timeout, a conflict of locks, too early, too many.
 _PASSING = frozenset({408, 409, 425, 429})
+# What the library's HTTP client raises before it sends anything. (The library may be built on either of two clients.)
+_NEVER_CONNECTED = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 # An error code is shown only if it looks like one: what a server answers may repeat the request, key and all.
 _CODE = re.compile(r"[a-z_]{1,64}")
-
-
-class BusyEndpointError(SlowDownError):
-    """The endpoint is overloaded, too slow, failing or away: the same question can be answered later."""
-
-    def __init__(
-        self, endpoint: str, detail: str, retry_after_s: float | None = None, *, status: int | None = None
-    ) -> None:
-        """`retry_after_s` is how long the endpoint asks to be left alone; `status` is HTTP's. None: it did not say."""
-        self.endpoint = endpoint
-        self.status = status
-        self.retry_after_s = retry_after_s
-        super().__init__(f"Model endpoint {endpoint!r}: {detail}.")
-
-
-class RefusedRequestError(ConnectorError):
-    """The endpoint does not take such a request, now or later: a wrong key, model or address, most often."""
-
-    def __init__(self, endpoint: str, status: int, detail: str = "") -> None:
-        """`status` is HTTP's."""
-        self.endpoint = endpoint
-        self.status = status
-        because = f" ({detail})" if detail else ""
-        super().__init__(
-            f"Model endpoint {endpoint!r} refused the request: HTTP {status}{because}. "
-            f"Check its api_key, model and base_url in {SETTING}."
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens as the endpoint counted them, 0 where it does not say."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-class WrongAnswerError(ConnectorError):
-    """The endpoint answered, but not with what was asked for. The tokens are spent all the same."""
-
-    def __init__(self, endpoint: str, reason: str, detail: str = "", usage: Usage | None = None) -> None:
-        """`reason` is a short stable word: `refusal`, `truncated`, `filtered`, `empty`, `schema` or `protocol`."""
-        self.endpoint = endpoint
-        self.reason = reason
-        self.usage = usage or Usage()
-        because = f": {detail}" if detail else ""
-        super().__init__(f"Model endpoint {endpoint!r} gave no usable answer: {reason}{because}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +39,8 @@ class Reply(Generic[A]):
     answer: A
     model: str
     usage: Usage
+    # How long the endpoint should be left alone, or it would say that it is too much.
+    rest_s: float = 0.0
 
 
 class _Loose(BaseModel):
@@ -102,16 +59,33 @@ class _Choice(_Loose):
     finish_reason: str | None = None
 
 
+class _Kept(_Loose):
+    cached_tokens: int = Field(default=0, ge=0, lt=2**63)
+
+
 class _Tokens(_Loose):
     # Below what a long can hold: a count beyond it could not be stored.
     prompt_tokens: int = Field(default=0, ge=0, lt=2**63)
     completion_tokens: int = Field(default=0, ge=0, lt=2**63)
+    prompt_tokens_details: _Kept | None = None
+
+    def usage(self) -> Usage:
+        kept = self.prompt_tokens_details
+        return Usage(self.prompt_tokens, self.completion_tokens, kept.cached_tokens if kept else 0)
 
 
 class _Completion(_Loose):
     choices: tuple[_Choice, ...]
     model: str = ""
     usage: _Tokens | None = None
+
+
+class _Listed(_Loose):
+    id: str
+
+
+class _Models(_Loose):
+    data: tuple[_Listed, ...]
 
 
 class Model:
@@ -168,8 +142,15 @@ class Model:
     ) -> None:
         await self.close()
 
-    async def ask(self, system: str, user: str, answer: type[A]) -> Reply[A]:
+    @property
+    def base_url(self) -> str:
+        """Where it is. It may carry a password."""
+        return str(self._client.base_url)
+
+    async def ask(self, system: str, user: str, answer: type[A], *, output_tokens: int | None = None) -> Reply[A]:
         """Ask for an answer of the type `answer`, as structured output. Cancelling closes the connection.
+
+        The endpoint is told to end the answer after `output_tokens`.
 
         Raises:
             BusyEndpointError: HTTP 408, 409, 425, 429 or 5xx, no answer in time, or no connection.
@@ -185,10 +166,37 @@ class Model:
                     "type": "json_schema",
                     "json_schema": {"name": answer.__name__, "schema": strict_schema(answer), "strict": True},
                 },
+                extra_body=self._limited(output_tokens),
             )
             # The body is read by models of ours: the library's own parsing trusts it, and fails in many ways.
             body = response.http_response.content
-        return self._read(body, answer)
+        reply = self._read(body, answer)
+        usage = reply.usage
+        return replace(reply, rest_s=rest_s(response.headers, usage.prompt_tokens + usage.completion_tokens))
+
+    async def models(self) -> frozenset[str]:
+        """List the endpoint's models, which costs nothing; there may be more than it lists.
+
+        Raises:
+            BusyEndpointError: as for `ask`.
+            RefusedRequestError: any other HTTP error; 404 where a server does not list its models.
+            WrongAnswerError: it is no list of models.
+
+        """
+        async with self._failures_explained():
+            response = await self._client.models.with_raw_response.list()
+            body = response.http_response.content
+        try:
+            listed = _Models.model_validate_json(body)
+        except ValidationError as error:
+            raise WrongAnswerError(self.name, "protocol", _first(error)) from None
+        return frozenset(model.id for model in listed.data)
+
+    def _limited(self, output_tokens: int | None) -> dict[str, int] | None:
+        limit = self._endpoint.output_limit
+        if output_tokens is None or limit is OutputLimit.NONE:
+            return None
+        return {str(limit): output_tokens + self._endpoint.reasoning_tokens}
 
     @contextlib.asynccontextmanager
     async def _failures_explained(self) -> AsyncIterator[None]:
@@ -196,14 +204,14 @@ class Model:
         try:
             async with asyncio.timeout(self._timeout_s):
                 yield
-        except (TimeoutError, openai.APITimeoutError):
+        except (TimeoutError, openai.APITimeoutError) as error:
             detail = f"no answer within {self._timeout_s:g} s"
-            raise BusyEndpointError(self.name, detail) from None
-        except openai.APIConnectionError:
+            raise BusyEndpointError(self.name, detail, was_sent=_was_sent(error)) from None
+        except openai.APIConnectionError as error:
             detail = (
                 f"the connection to {self._address()} broke or was never made. Its address is base_url in {SETTING}"
             )
-            raise BusyEndpointError(self.name, detail) from None
+            raise BusyEndpointError(self.name, detail, was_sent=_was_sent(error)) from None
         except openai.APIStatusError as error:
             raise self._status(error) from None
 
@@ -229,8 +237,7 @@ class Model:
             completion = _Completion.model_validate_json(body)
         except ValidationError as error:
             raise WrongAnswerError(self.name, "protocol", _first(error)) from None
-        tokens = completion.usage or _Tokens()
-        usage = Usage(tokens.prompt_tokens, tokens.completion_tokens)
+        usage = (completion.usage or _Tokens()).usage()
         if not completion.choices:
             raise WrongAnswerError(self.name, "empty", usage=usage)
         choice = completion.choices[0]
@@ -266,30 +273,8 @@ def _check_address(endpoint: Endpoint) -> None:
         raise ConnectorError(message)
 
 
-@cache
-def strict_schema(answer: type[BaseModel]) -> dict[str, object]:
-    """Give the JSON schema of a model in the form that strict structured output demands; not to be changed.
-
-    That form: every property required, none unknown, no references beside other keys. The library builds it for tools;
-    for answers only a private function of it does.
-    """
-    return dict(openai.pydantic_function_tool(answer)["function"]["parameters"])
-
-
-def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Read how many seconds a server asks to wait: `retry-after-ms`, else `Retry-After` as seconds or as a date."""
-    for header, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        with contextlib.suppress(ValueError):
-            seconds = float(headers.get(header, "")) * unit
-            if math.isfinite(seconds) and seconds >= 0:
-                return seconds
-    try:
-        date = parsedate_to_datetime(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    # A date without a zone is in UTC (RFC 9110).
-    date = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (date - now).total_seconds())
+def _was_sent(error: Exception) -> bool:
+    return type(error.__cause__).__name__ not in _NEVER_CONNECTED
 
 
 def _first(error: ValidationError) -> str:

@@ -8,25 +8,24 @@ bill. What is not waited for any more is cancelled, upstream, too.
 import asyncio
 import contextlib
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Protocol, Self, TypeAlias, TypeVar
+from typing import Self, TypeVar
 
 from pydantic import BaseModel
 
 from connectors import metrics
 from connectors.clock import Clock
 from connectors.errors import ConnectorError
+from connectors.llm.attempt import Asked, Attempts, Entry
 from connectors.llm.balancer import Balancer, Ticket
-from connectors.llm.client import (
-    SETTING,
-    BusyEndpointError,
-    Model,
-    RefusedRequestError,
-    Reply,
-    Usage,
-    WrongAnswerError,
-)
+from connectors.llm.budget import BudgetAwayError
+from connectors.llm.call import ANY, Call, Terms
+from connectors.llm.client import Model, Reply
+from connectors.llm.door import Door, Size, TooSoonError
+from connectors.llm.errors import SETTING, BudgetSpentError, BusyEndpointError, RefusedRequestError
+from connectors.llm.prices import price_of
+from connectors.llm.schema import request_bytes
 from connectors.llm.settings import Endpoint
 
 A = TypeVar("A", bound=BaseModel)
@@ -40,22 +39,6 @@ PATIENCE_S = 3.0
 HEDGE_AFTER, HEDGE_PART = 0.95, 0.25
 # One in so many calls may be made twice, and so many in a row.
 HEDGE_EVERY, HEDGES = 10, 10
-# HTTP: a wrong key, model or address. The next call would fail as well.
-_MISCONFIGURED = frozenset({401, 403, 404})
-_TOO_MANY = 429
-
-
-class Asked(Protocol):
-    """One endpoint's model (`connectors.llm.client.Model`)."""
-
-    async def ask(self, system: str, user: str, answer: type[A]) -> Reply[A]:
-        """Ask once."""
-
-    async def close(self) -> None:
-        """Close the connections."""
-
-
-Ask: TypeAlias = Callable[[Asked], Awaitable[Reply[A]]]
 
 
 class Pool:
@@ -68,23 +51,28 @@ class Pool:
         *,
         timeout_s: float,
         region: str = "",
+        door: Door | None = None,
         connect: Callable[[Endpoint, float], Asked] = Model,
     ) -> None:
-        """Nothing is sent yet. A single attempt may take `timeout_s`.
+        """Nothing is sent yet. A single attempt may take `timeout_s`; without a door nothing is reserved.
 
         Raises:
-            ConnectorError: there is no endpoint, or one that cannot be used (`connectors.llm.client.Model`).
+            ConnectorError: there is no endpoint, or one that cannot be used (`join`).
 
         """
-        endpoints = tuple(endpoints)
-        if not endpoints:
-            raise ConnectorError(f"There is no model endpoint. Set one in {SETTING}.")
         self._clock = clock
         self._timeout_s = timeout_s
-        self._balancer = Balancer(endpoints, clock, region=region)
-        self._models = {endpoint.name: connect(endpoint, timeout_s) for endpoint in endpoints}
+        self._connect = connect
+        self._door = door or Door()
+        self._balancer = Balancer([], clock, region=region)
+        self._attempts = Attempts(self._balancer, self._door, clock)
+        self._models: dict[str, Asked] = {}
         self._ended = asyncio.Event()
         self._hedges = float(HEDGES)
+        for endpoint in endpoints:
+            self.join(endpoint)
+        if not self._models:
+            raise ConnectorError(f"There is no model endpoint. Set one in {SETTING}.")
 
     @property
     def name(self) -> str:
@@ -96,10 +84,39 @@ class Pool:
         """Who knows how each endpoint does."""
         return self._balancer
 
-    async def close(self) -> None:
-        """Close the connections of all endpoints."""
-        for model in self._models.values():
+    @property
+    def models(self) -> Mapping[str, Asked]:
+        """The clients, by the endpoint's name."""
+        return self._models
+
+    def join(self, endpoint: Endpoint) -> None:
+        """Ask another endpoint, too.
+
+        Raises:
+            ConnectorError: it cannot be used (`connectors.llm.client.Model`, `connectors.llm.door.Door.know`).
+
+        """
+        model = self._connect(endpoint, self._timeout_s)
+        self._door.know(endpoint, price_of(endpoint, model.base_url))
+        self._models[endpoint.name] = model
+        self._balancer.join(endpoint)
+        self._wake()
+
+    async def leave(self, name: str) -> None:
+        """Ask an endpoint no more. What it was asked already goes on elsewhere, if it cannot be answered any more."""
+        self._balancer.leave(name)
+        model = self._models.pop(name, None)
+        self._wake()
+        if model is not None:
             await model.close()
+
+    async def close(self) -> None:
+        """Give back what was leased for calls, and close the connections of all endpoints."""
+        try:
+            await self._door.close()
+        finally:
+            for model in self._models.values():
+                await model.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -109,50 +126,83 @@ class Pool:
     ) -> None:
         await self.close()
 
-    async def ask(self, system: str, user: str, answer: type[A], *, key: str = "") -> Reply[A]:
-        """Ask until one answers, at most once each. Equal keys go to the same endpoint where that is possible.
+    async def ask(self, system: str, user: str, answer: type[A], *, terms: Terms = ANY) -> Reply[A]:
+        """Ask until one answers, at most once each.
 
         Raises:
             BusyEndpointError: all are away, failed or have too much to do; or there was no answer in time.
+            BudgetSpentError: there is no money for it today.
+            BudgetAwayError: nobody can say whether there is money for it.
             RefusedRequestError: the last one that was asked does not take such a request.
             WrongAnswerError: one answered, but not with what was asked for.
 
         """
+        size = Size(terms.tenant, request_bytes(system, user, answer), terms.output_tokens)
+        call = Call(terms, size, lambda model: model.ask(system, user, answer, output_tokens=terms.output_tokens))
         try:
             async with asyncio.timeout(ATTEMPTS_WITHIN * self._timeout_s):
-                return await self._ask(lambda model: model.ask(system, user, answer), key)
+                return await self._ask(call)
         except TimeoutError:
             detail = f"no answer within {ATTEMPTS_WITHIN * self._timeout_s:g} s"
             raise BusyEndpointError(self.name, detail) from None
 
-    async def _ask(self, ask: Ask[A], key: str) -> Reply[A]:
+    async def _ask(self, call: Call[A]) -> Reply[A]:
         self._hedges = min(self._hedges + 1 / HEDGE_EVERY, float(HEDGES))
-        tried: set[str] = set()
-        last: ConnectorError | None = None
         while True:
-            ticket = await self._ticket(key, tried, last)
-            tried.add(ticket.endpoint.name)
+            entry = await self._entry(call)
             try:
-                return await self._hedged(ticket, ask, key, tried)
+                return await self._hedged(entry, call)
             except (BusyEndpointError, RefusedRequestError) as error:
-                last = error
+                call.last = error
 
     # -- whose turn it is ----------------------------------------------------------------------------------------------
 
-    async def _ticket(self, key: str, tried: set[str], last: ConnectorError | None) -> Ticket:
-        """Wait for an endpoint with room, and a little for one to come back; after a failure raise that instead."""
+    async def _entry(self, call: Call[A]) -> Entry:
+        """Wait for an endpoint that may be called; after a failure, raise that where there is none at once."""
+        while True:
+            entry = await self._enter(await self._ticket(call), call)
+            if entry is not None:
+                return entry
+
+    async def _enter(self, ticket: Ticket, call: Call[A]) -> Entry | None:
+        """Reserve what a call needs; None where it cannot be made there, or not yet."""
+        try:
+            right = await self._door.enter(ticket.endpoint, call.size)
+        except TooSoonError as error:
+            self._balancer.too_soon(ticket, error.wait_s)
+        except (BudgetSpentError, BudgetAwayError) as error:
+            # There may be another that costs less, or nothing.
+            self._balancer.given_up(ticket)
+            call.tried.add(ticket.endpoint.name)
+            call.last = error
+        except BaseException:
+            self._balancer.given_up(ticket)
+            raise
+        else:
+            call.tried.add(ticket.endpoint.name)
+            model = self._models.get(ticket.endpoint.name)
+            if model is not None:
+                return Entry(ticket, right, model)
+            # It has left meanwhile.
+            self._balancer.given_up(ticket)
+            await self._door.cost_nothing(right)
+        self._wake()
+        return None
+
+    async def _ticket(self, call: Call[A]) -> Ticket:
+        """Wait for an endpoint with room, and a little for one to come back."""
         until = self._clock.monotonic() + PATIENCE_S
         while True:
-            ticket = self._balancer.take(key, without=tried)
+            ticket = self._balancer.take(call.terms.key, tier=call.terms.tier, without=call.tried)
             if ticket is not None:
                 return ticket
-            wait_s = self._balancer.waits_for(without=tried)
-            if wait_s == 0.0:
-                await self._freed(None)  # all that are up are busy
+            wait_s = self._balancer.waits_for(without=call.tried)
+            if wait_s == 0.0:  # all that are up are busy
+                await self._freed(self._balancer.room_within(without=call.tried))
                 continue
             left_s = until - self._clock.monotonic()
-            if last is not None:
-                raise last
+            if call.last is not None:
+                raise call.last
             if wait_s is None or left_s <= 0 or left_s < wait_s < math.inf:
                 raise BusyEndpointError(self.name, "all endpoints are away", wait_s)
             await self._freed(min(wait_s, left_s))
@@ -163,103 +213,62 @@ class Pool:
             async with asyncio.timeout(within_s):
                 await self._ended.wait()
 
+    def _wake(self) -> None:
+        # Everyone who waits looks again: what was freed may not be for the first of them.
+        self._ended.set()
+        self._ended.clear()
+
     # -- one question --------------------------------------------------------------------------------------------------
 
-    async def _hedged(self, ticket: Ticket, ask: Ask[A], key: str, tried: set[str]) -> Reply[A]:
+    async def _hedged(self, entry: Entry, call: Call[A]) -> Reply[A]:
         """Make a call, and if it takes too long the same one elsewhere; give the first answer."""
-        first = asyncio.create_task(self._attempt(ticket, ask))
+        first = asyncio.create_task(self._attempt(entry, call))
         second: asyncio.Task[Reply[A]] | None = None
         try:
-            await asyncio.wait({first}, timeout=self._hedge_after_s(ticket))
-            other = await self._other(first, ticket, key, tried)
+            await asyncio.wait({first}, timeout=self._hedge_after_s(entry.ticket))
+            other = await self._other(first, entry.ticket, call)
             if other is None:
                 return await first
-            second = asyncio.create_task(self._attempt(other, ask))
+            second = asyncio.create_task(self._attempt(other, call))
             reply = await _first_answer(first, second)
             # Whoever is overtaken by a call that began so much later has failed, or a hanging endpoint would never.
-            ticket.overtaken = not first.done()
+            entry.ticket.overtaken = not first.done()
             return reply
         finally:
             await _end(first, second)
+
+    async def _attempt(self, entry: Entry, call: Call[A]) -> Reply[A]:
+        try:
+            return await self._attempts.make(entry, call.ask)
+        finally:
+            self._wake()
 
     def _hedge_after_s(self, ticket: Ticket) -> float:
         usual_s = ticket.state.latencies.quantile(HEDGE_AFTER)
         return HEDGE_PART * self._timeout_s if usual_s is None else usual_s
 
-    async def _other(self, first: "asyncio.Task[Reply[A]]", ticket: Ticket, key: str, tried: set[str]) -> Ticket | None:
+    async def _other(self, first: "asyncio.Task[Reply[A]]", ticket: Ticket, call: Call[A]) -> Entry | None:
         """Find an endpoint for a call that takes too long; None if it is answered before there is one."""
-        while not first.done() and self._balancer.waits_for(without=tried) is not None:
+        while not first.done() and self._balancer.waits_for(without=call.tried) is not None:
             # At one that is known to fail it is no luxury.
             price = 0.0 if ticket.state.breaker.open_until is not None else 1.0
-            other = self._balancer.take(key, without=tried) if self._hedges >= price else None
+            other = None
+            if self._hedges >= price:
+                other = self._balancer.take(call.terms.key, tier=call.terms.tier, without=call.tried)
             if other is not None:
                 self._hedges -= price
-                metrics.MODEL_HEDGES.labels(ticket.endpoint.name).inc()
-                tried.add(other.endpoint.name)
-                return other
-            changed = asyncio.create_task(self._ended.wait())
+                entry = await self._enter(other, call)
+                if entry is not None:
+                    metrics.MODEL_HEDGES.labels(ticket.endpoint.name).inc()
+                    return entry
+                self._hedges += price
+                continue
+            changed = asyncio.create_task(self._freed(self._balancer.room_within(without=call.tried)))
             try:
                 await asyncio.wait({first, changed}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 changed.cancel()
         return None
-
-    async def _attempt(self, ticket: Ticket, ask: Ask[A]) -> Reply[A]:
-        """Make one call, and tell the balancer how it went."""
-        name, outcome = ticket.endpoint.name, "given_up"
-        metrics.MODEL_IN_FLIGHT.labels(name).inc()
-        try:
-            reply = await ask(self._models[name])
-        except BusyEndpointError as error:
-            if error.status == _TOO_MANY:
-                outcome = "too_many"
-                self._balancer.too_many(ticket, error.retry_after_s)
-            else:
-                outcome = "failed"
-                self._balancer.failed(ticket, retry_after_s=error.retry_after_s)
-            raise
-        except RefusedRequestError as error:
-            outcome = "refused"
-            if error.status in _MISCONFIGURED:
-                self._balancer.failed(ticket, at_once=True)
-            else:
-                self._balancer.given_up(ticket)
-            raise
-        except WrongAnswerError as error:
-            outcome = "wrong"
-            self._answered(ticket, error.usage)
-            raise
-        except BaseException:
-            if ticket.overtaken:
-                outcome = "failed"
-                self._balancer.failed(ticket)
-            else:
-                self._balancer.given_up(ticket)
-            raise
-        else:
-            outcome = "answered"
-            self._answered(ticket, reply.usage)
-            return reply
-        finally:
-            self._tell(ticket, outcome)
-            # Everyone who waits looks again: what was freed may not be for the first of them.
-            self._ended.set()
-            self._ended.clear()
-
-    def _answered(self, ticket: Ticket, usage: Usage) -> None:
-        name = ticket.endpoint.name
-        self._balancer.succeeded(ticket)
-        metrics.MODEL_SECONDS.labels(name).observe(self._clock.monotonic() - ticket.began)
-        metrics.MODEL_TOKENS.labels(name, "prompt").inc(usage.prompt_tokens)
-        metrics.MODEL_TOKENS.labels(name, "completion").inc(usage.completion_tokens)
-
-    @staticmethod
-    def _tell(ticket: Ticket, outcome: str) -> None:
-        name, state = ticket.endpoint.name, ticket.state
-        metrics.MODEL_CALLS.labels(name, outcome).inc()
-        metrics.MODEL_IN_FLIGHT.labels(name).dec()
-        metrics.MODEL_LIMIT.labels(name).set(state.concurrency.limit)
-        metrics.MODEL_LEFT_ALONE.labels(name).set(state.breaker.open_until is not None)
 
 
 async def _first_answer(first: "asyncio.Task[Reply[A]]", second: "asyncio.Task[Reply[A]]") -> Reply[A]:

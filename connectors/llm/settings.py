@@ -1,10 +1,29 @@
 """Which models may be asked, and for how much (`TIDEGATE_LLM__…`)."""
 
-from typing import Annotated
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 PerMinute = Annotated[int, Field(ge=1)]
+Dollars = Annotated[Decimal, Field(ge=0, le=10**9, allow_inf_nan=False)]
+
+
+class Tier(StrEnum):
+    """How able, and how dear, a model is."""
+
+    SMALL = "small"
+    LARGE = "large"
+
+
+class OutputLimit(StrEnum):
+    """What a server calls the most tokens that it may answer with."""
+
+    MAX_COMPLETION_TOKENS = "max_completion_tokens"
+    MAX_TOKENS = "max_tokens"
+    # It takes no limit: then a call may cost more than was reserved for it.
+    NONE = "none"
 
 
 class Endpoint(BaseModel):
@@ -23,6 +42,21 @@ class Endpoint(BaseModel):
     weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
     # Where it is; those of another region than ours are asked only while none of ours has room.
     region: str = ""
+    # Large ones are asked what matters most, and what a small one could not answer.
+    tier: Tier = Tier.SMALL
+    # Dollars for a million tokens. Only for models that the list of prices does not have, or at a price of your own.
+    input_usd: Dollars | None = None
+    output_usd: Dollars | None = None
+    output_limit: OutputLimit = OutputLimit.MAX_COMPLETION_TOKENS
+    # Room for what the model thinks before it answers.
+    reasoning_tokens: Annotated[int, Field(ge=0, le=10**6)] = 0
+
+    @model_validator(mode="after")
+    def _both_prices_or_none(self) -> Self:
+        if (self.input_usd is None) != (self.output_usd is None):
+            message = "input_usd and output_usd are set together"
+            raise ValueError(message)
+        return self
 
 
 class LlmSettings(BaseModel):
@@ -31,7 +65,10 @@ class LlmSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     endpoints: tuple[Endpoint, ...] = ()
-    budget_usd_per_day: Annotated[float, Field(ge=0)] | None = None
+    # Dollars for a day (in UTC): of all tenants, of each of them, and of those that are named here.
+    budget_usd_per_day: Dollars | None = None
+    tenant_budget_usd_per_day: Dollars | None = None
+    tenant_budgets_usd_per_day: dict[str, Dollars] = Field(default_factory=dict)
     # How many windows may share a call while all calls that `max_concurrent` allows are out.
     windows_per_call: Annotated[int, Field(ge=1, le=64)] = 16
     # How long one attempt at a call may take; all of them together take half as much again at the most.

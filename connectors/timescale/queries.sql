@@ -228,6 +228,58 @@ select next_start from schedules
 where name = %(name)s and next_start + %(length)s::interval <= %(until)s
 for update skip locked;
 
+-- name: open_budgets
+insert into budgets (day, scope)
+select (now() at time zone 'utc')::date, scope from unnest(%(scopes)s::text[]) as scope
+order by scope
+on conflict do nothing;
+
+-- name: grant_budget
+-- Granted is what is needed, or a hundredth of what is left where that is more: so the next calls need not ask. The rows
+-- are locked first, always in the same order, and read as they are then.
+with wanted as (
+    select scope, most from unnest(%(scopes)s::text[], %(limits)s::numeric[]) as w (scope, most)
+), locked as (
+    select b.scope, b.granted from budgets b
+    where b.day = (now() at time zone 'utc')::date and b.scope = any(%(scopes)s)
+    order by b.scope
+    for update
+), room as (
+    select count(*) as scopes, min(w.most - l.granted) as usd from wanted w join locked l using (scope)
+), granted as (
+    update budgets b set granted = b.granted + greatest(%(need)s::numeric, trunc(room.usd / 100, 9))
+    from room
+    where b.day = (now() at time zone 'utc')::date and b.scope = any(%(scopes)s)
+      and room.scopes = cardinality(%(scopes)s) and room.usd >= %(need)s::numeric
+    returning b.scope
+)
+select (now() at time zone 'utc')::date as day,
+       extract(epoch from date_trunc('day', now() at time zone 'utc') + interval '1 day' - (now() at time zone 'utc'))
+           ::float8 as seconds_left,
+       room.scopes = cardinality(%(scopes)s) as opened,
+       case when exists (select from granted) then greatest(%(need)s::numeric, trunc(room.usd / 100, 9)) end as usd
+from room;
+
+-- name: give_back_budget
+update budgets set granted = granted - %(usd)s::numeric where day = %(day)s and scope = any(%(scopes)s);
+
+-- name: record_spend
+insert into spend as s (day, tenant, endpoint, model, calls, prompt_tokens, cached_tokens, completion_tokens, usd,
+                        unsettled_usd)
+select (now() at time zone 'utc')::date, *
+from unnest(%(tenant)s::text[], %(endpoint)s::text[], %(model)s::text[], %(calls)s::bigint[],
+            %(prompt_tokens)s::bigint[], %(cached_tokens)s::bigint[], %(completion_tokens)s::bigint[],
+            %(usd)s::numeric[], %(unsettled_usd)s::numeric[]) as spent (tenant, endpoint, model, calls, prompt_tokens,
+            cached_tokens, completion_tokens, usd, unsettled_usd)
+order by spent.tenant, spent.endpoint, spent.model
+on conflict (day, tenant, endpoint, model) do update
+set calls = s.calls + excluded.calls,
+    prompt_tokens = s.prompt_tokens + excluded.prompt_tokens,
+    cached_tokens = s.cached_tokens + excluded.cached_tokens,
+    completion_tokens = s.completion_tokens + excluded.completion_tokens,
+    usd = s.usd + excluded.usd,
+    unsettled_usd = s.unsettled_usd + excluded.unsettled_usd;
+
 -- name: list_devices
 select device_id, class, units, tags, first_seen, last_seen
 from devices where device_id > %(after)s

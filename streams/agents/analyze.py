@@ -147,6 +147,7 @@ class Analyst:
             prompt_hash=prompt_hash,
             prompt_tokens=told.usage.prompt_tokens,
             completion_tokens=told.usage.completion_tokens,
+            cost_usd=float(told.usage.usd),
         )
 
     # -- on the store's thread -----------------------------------------------------------------------------------------

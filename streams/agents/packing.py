@@ -1,9 +1,10 @@
 """Many windows a call: whoever waits while all calls are out goes together with the next one.
 
 Nothing waits for a pack to fill. As long as calls are free, each window is asked about at once and alone; when none is,
-windows gather, and the next free call takes as many as fit, of one tenant: the tenants take turns. What comes back is
-taken apart, and only what is missing, or was refused by the check of its numbers, is asked about again. Windows of a
-pack whose answer cannot be read at all go on in halves, so that one that spoils every answer ends up alone.
+windows gather, and the next free call takes as many as fit, of one tenant and for one tier of models: they take turns.
+What matters most is for a large model, and so is what a small one could not answer. What comes back is taken apart, and
+only what is missing, or was refused by the check of its numbers, is asked about again. Windows of a pack whose answer
+cannot be read at all go on in halves, so that one that spoils every answer ends up alone.
 """
 
 import asyncio
@@ -11,9 +12,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from connectors.llm.client import Reply, Usage, WrongAnswerError
+from connectors.llm.call import Terms
+from connectors.llm.client import Reply
+from connectors.llm.errors import WrongAnswerError
+from connectors.llm.prices import Usage
+from connectors.llm.settings import Tier
+from schemas.fields import Severity
 from streams.prompts.answer import Answer, RefusedAnswerError
 from streams.prompts.facts import Facts
 from streams.prompts.pack import Answers, by_window, shares
@@ -21,6 +27,8 @@ from streams.prompts.prompt import Prompt, size
 
 # Letters of windows in a prompt: some 4,000 tokens, whatever devices call themselves.
 MOST_LETTERS = 16_000
+# How long answers may be: to the first window of a call, and to each of the others.
+FIRST_ANSWER_TOKENS, ANSWER_TOKENS = 1000, 400
 # How often a window may come back without an answer that can be used.
 ATTEMPTS = 2
 
@@ -32,22 +40,27 @@ class AskModel(Protocol):
     def name(self) -> str:
         """The endpoint's name."""
 
-    async def ask(self, system: str, user: str, answer: type[Answers], *, key: str) -> Reply[Answers]:
-        """Ask; questions with equal keys are better asked where the last one was."""
+    async def ask(self, system: str, user: str, answer: type[Answers], *, terms: Terms) -> Reply[Answers]:
+        """Ask, on these terms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The answer to a window, the model that gave it, and the window's share of the tokens, failed calls included."""
+    """The answer to a window, the model that gave it, and the window's share of what it took, failed calls included."""
 
     answer: Answer
     model: str
     usage: Usage
 
 
+# Windows that may share a call: those of a tenant that are for the same tier.
+_Group: TypeAlias = tuple[str, Tier]
+
+
 @dataclass(eq=False, slots=True)
 class _Window:
     facts: Facts
+    tier: Tier
     check: Callable[[Answer], None]
     told: "asyncio.Future[Told]"
     spent: Usage = field(default_factory=Usage)
@@ -55,20 +68,22 @@ class _Window:
     # It may be packed with so many at the most.
     company: int = 0
 
-    def spend(self, prompt_tokens: int, completion_tokens: int) -> None:
-        self.spent = Usage(self.spent.prompt_tokens + prompt_tokens, self.spent.completion_tokens + completion_tokens)
+    @property
+    def group(self) -> _Group:
+        return self.facts.tenant, self.tier
 
 
 class Packer:
     """Asks a model about many windows; for one event loop."""
 
-    def __init__(self, model: AskModel, *, calls: int, windows: int) -> None:
-        """At most `calls` are out at once, with at most so many `windows` each."""
+    def __init__(self, model: AskModel, *, calls: int, windows: int, tiered: bool = False) -> None:
+        """At most `calls` are out at once, with at most so many `windows` each; `tiered` where models differ."""
         self._model = model
         self._most_calls = calls
         self._most_windows = windows
+        self._tiered = tiered
         self._calls: set[asyncio.Task[None]] = set()
-        self._waiting: dict[str, deque[_Window]] = {}  # by tenant, whose turn comes first at the start
+        self._waiting: dict[_Group, deque[_Window]] = {}  # whose turn comes first at the start
 
     async def ask(self, facts: Facts, check: Callable[[Answer], None]) -> Told:
         """Ask about a window, in whatever company; `check` refuses an answer that contradicts it.
@@ -79,13 +94,17 @@ class Packer:
 
         """
         told: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
-        self._queue([_Window(facts, check, told, company=self._most_windows)])
+        self._queue([_Window(facts, self._tier(facts), check, told, company=self._most_windows)])
         self._start()
         return await told
 
+    def _tier(self, facts: Facts) -> Tier:
+        matters = facts.severity is Severity.CRITICAL or facts.question is not None
+        return Tier.LARGE if self._tiered and matters else Tier.SMALL
+
     def _queue(self, windows: Sequence[_Window]) -> None:
         for window in windows:
-            self._waiting.setdefault(window.facts.tenant, deque()).append(window)
+            self._waiting.setdefault(window.group, deque()).append(window)
 
     def _start(self) -> None:
         while self._waiting and len(self._calls) < self._most_calls:
@@ -102,9 +121,9 @@ class Packer:
         self._start()
 
     def _take(self) -> list[_Window]:
-        """Take as many windows of the tenant whose turn it is as fit; who has given up waiting is forgotten."""
-        tenant, waiting = next(iter(self._waiting.items()))
-        del self._waiting[tenant]
+        """Take as many windows of the group whose turn it is as fit; who has given up waiting is forgotten."""
+        group, waiting = next(iter(self._waiting.items()))
+        del self._waiting[group]
         pack: list[_Window] = []
         letters = 0
         while waiting:
@@ -117,7 +136,7 @@ class Packer:
             if not window.told.done():
                 pack.append(window)
         if waiting:
-            self._waiting[tenant] = waiting  # at the end: the others first
+            self._waiting[group] = waiting  # at the end: the others first
         return pack
 
     async def _call(self, pack: list[_Window]) -> None:
@@ -132,7 +151,9 @@ class Packer:
             # The prompts of devices that are alike begin alike.
             first = pack[0].facts
             key = f"{first.tenant}\x1f{first.device_class}\x1f{first.metric}"
-            reply = await self._model.ask(prompt.system, prompt.user, Answers, key=key)
+            longest = FIRST_ANSWER_TOKENS + ANSWER_TOKENS * (len(pack) - 1)
+            terms = Terms(key, first.tenant, pack[0].tier, longest)
+            reply = await self._model.ask(prompt.system, prompt.user, Answers, terms=terms)
         except WrongAnswerError as error:
             self._spend(pack, error.usage)
             self._halve(pack, error)
@@ -154,6 +175,7 @@ class Packer:
     def _again(self, window: _Window, error: Exception) -> None:
         window.attempts += 1
         if window.attempts < ATTEMPTS:
+            window.tier = Tier.LARGE if self._tiered else window.tier
             self._queue([window])
         else:
             self._fail([window], error)
@@ -168,9 +190,10 @@ class Packer:
 
     @staticmethod
     def _spend(pack: list[_Window], usage: Usage) -> None:
-        prompt, completion = (shares(tokens, len(pack)) for tokens in (usage.prompt_tokens, usage.completion_tokens))
-        for window, prompt_tokens, completion_tokens in zip(pack, prompt, completion, strict=True):
-            window.spend(prompt_tokens, completion_tokens)
+        kinds = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
+        tokens = zip(*(shares(kind, len(pack)) for kind in kinds), strict=True)
+        for window, (prompt, completion, cached) in zip(pack, tokens, strict=True):
+            window.spent += Usage(prompt, completion, cached, usage.usd / len(pack))
 
     @staticmethod
     def _fail(pack: list[_Window], error: Exception) -> None:

@@ -11,6 +11,7 @@ default. Behaviours, "name" or "name:argument":
     lognormal:M:T   the same after a time of its own: half of the calls take at most M seconds, 99 in 100 at most T
     drip:S          the same, a byte every S seconds: no single read is slow, the whole is
     429:S           too many requests, with Retry-After: S (any text); without S no header
+    left:N:S        ok, and x-ratelimit-… say that N of 60 requests are left, and that all will be back after S
     NNN             another HTTP error, with the API key repeated in its message and as its code
     hang            never answers
     reset           closes the connection instead of answering
@@ -33,8 +34,11 @@ With `"stream": true` the same answer comes as server-sent events, the content s
 
 Tokens are bytes: usage says ceil(UTF-8 bytes of the messages' contents / 4) and ceil(bytes of the content / 4).
 
+Answers are cut off after max_completion_tokens or max_tokens.
+
 Control: GET and DELETE /control/requests (each has the Unix times `at` and `until`, and its `usage`), PUT
-/control/default {"behaviour": …}, PUT /control/queue {"behaviours": […]}, PUT /control/content {"content": …}.
+/control/default {"behaviour": …}, PUT /control/queue {"behaviours": […]}, PUT /control/content {"content": …}, PUT
+/control/models {"models": […], "status": …}: what GET /v1/models answers.
 """
 
 import argparse
@@ -58,7 +62,7 @@ Json = dict[str, Any]
 
 NAMES = frozenset(
     {"ok", "slow", "lognormal", "drip", "hang", "reset", "cut", "garbage", "empty", "refusal", "filtered"}
-    | {"truncated", "truncated-json", "wrong-schema", "no-usage", "odd-usage", "partial", "twice", "spoilt"}
+    | {"left", "truncated", "truncated-json", "wrong-schema", "no-usage", "odd-usage", "partial", "twice", "spoilt"}
 )
 VECTOR = 16
 # 99 of 100 draws from the standard normal distribution are below this.
@@ -181,6 +185,8 @@ class Server:
         self.default = "ok"
         self.queue: deque[str] = deque()
         self.content: str | None = None
+        self.models = ["stand-in"]
+        self.models_status = 200
         self.ids = itertools.count(1)
         self.dice = random.Random(1)  # noqa: S311  # latencies, the same in every run, and no secrets
 
@@ -255,8 +261,7 @@ class Server:
             case "POST", "/v1/embeddings":
                 return self.embed(record["body"])
             case "GET", "/v1/models":
-                models = [{"id": "stand-in", "object": "model", "created": 0, "owned_by": "tests"}]
-                return Response.of({"object": "list", "data": models})
+                return self.listed(headers)
         return self.error(404, "no such path", headers)
 
     def control(self, method: str, what: str, body: bytes) -> Response:
@@ -272,6 +277,8 @@ class Server:
                 self.queue = deque(given["behaviours"])
             case "PUT", "content":
                 self.content = given["content"]
+            case "PUT", "models":
+                self.models, self.models_status = given["models"], given["status"]
             case _:
                 return Response.of({"error": f"not understood: {method} {what} {given}"}, 400)
         return Response.of({})
@@ -296,9 +303,17 @@ class Server:
         completion = self.completion(name, asked)
         record["usage"] = completion.get("usage")
         response = streamed(completion, asked) if asked.get("stream") else Response.of(completion)
+        self.shape(response, name, argument)
+        return response
+
+    def shape(self, response: Response, name: str, argument: str) -> None:
         match name:
             case "slow":
                 response.wait_s = float(argument)
+            case "left":
+                left, _, full_s = argument.partition(":")
+                values = {"limit": "60", "remaining": left, "reset": full_s}
+                response.headers |= {f"x-ratelimit-{kind}-requests": value for kind, value in values.items()}
             case "lognormal":
                 median, tail = map(float, argument.split(":"))
                 response.wait_s = self.dice.lognormvariate(math.log(median), math.log(tail / median) / NORMAL_99)
@@ -306,7 +321,12 @@ class Server:
                 response.drip_s = float(argument)
             case "cut":
                 response.cut = len(response.body) // 2
-        return response
+
+    def listed(self, headers: dict[str, str]) -> Response:
+        if self.models_status != HTTPStatus.OK:
+            return self.error(self.models_status, "the server was told to fail", headers)
+        models = [{"id": name, "object": "model", "created": 0, "owned_by": "tests"} for name in self.models]
+        return Response.of({"object": "list", "data": models})
 
     def queued(self) -> str:
         return self.queue.popleft() if self.queue else self.default
@@ -325,6 +345,9 @@ class Server:
                 content = (content or "")[: len(content or "") // 2]
             case "wrong-schema":
                 content = json.dumps({"unexpected": str(asked["messages"][-1]["content"])[:40]})
+        most = asked.get("max_completion_tokens", asked.get("max_tokens"))
+        if content is not None and most is not None and tokens(len(content.encode())) > most:
+            content, finish = content.encode()[: most * BYTES_PER_TOKEN].decode(errors="ignore"), "length"
         sent = sum(len(str(message["content"]).encode()) for message in asked["messages"])
         message = {"role": "assistant", "content": content, "refusal": refusal}
         usage = {"prompt_tokens": tokens(sent), "completion_tokens": tokens(len((content or refusal or "").encode()))}

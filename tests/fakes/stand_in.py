@@ -49,10 +49,14 @@ class StandIn:
     def content(self, content: str | None) -> None:
         self._call("PUT", "content", {"content": content})
 
+    def models(self, *models: str, status: int = 200) -> None:
+        self._call("PUT", "models", {"models": models, "status": status})
+
     def reset(self) -> None:
         self._call("DELETE", "requests")
         self.queue()
         self.content(None)
+        self.models("stand-in")
 
     def _call(self, method: str, what: str, body: object = None) -> Any:  # noqa: ANN401  # JSON of any shape
         request = urllib.request.Request(  # noqa: S310  # the address of the server started below

@@ -42,7 +42,7 @@ class Machine(RuleBasedStateMachine):
     @rule(target=calls, key=KEYS, without=st.sets(st.sampled_from([one.name for one in ENDPOINTS]), max_size=2))
     def take(self, key: str, without: set[str]) -> Ticket | None:
         states, up = self.balancer.states, self.up() - without
-        free = {name for name in up if states[name].has_room()}
+        free = {name for name in up if states[name].has_room(self.clock.monotonic())}
         load = {name: states[name].in_flight for name in up}
         ticket = self.balancer.take(key, without=without)
         if ticket is None:

@@ -16,8 +16,10 @@ import openai
 from pydantic import BaseModel, SecretStr
 
 from connectors.clock import SystemClock
-from connectors.llm.client import Reply, Usage, strict_schema
+from connectors.llm.client import Reply
 from connectors.llm.pool import Pool
+from connectors.llm.prices import Usage
+from connectors.llm.schema import strict_schema
 from connectors.llm.settings import Endpoint
 
 URLS = json.loads(os.environ["BENCH_URLS"])
@@ -90,9 +92,16 @@ def router() -> Ask:
 class Instant:
     """An endpoint that answers without a network."""
 
-    async def ask(self, _system: str, _user: str, answer: type[A]) -> Reply[A]:
+    base_url = "http://nowhere"
+
+    async def ask(self, system: str, user: str, answer: type[A], *, output_tokens: int | None = None) -> Reply[A]:
         """Answer."""
+        del system, user, output_tokens  # there is no model to read them
         return Reply(answer.model_validate({"level": 0}), "instant", Usage())
+
+    async def models(self) -> frozenset[str]:
+        """Have none."""
+        return frozenset()
 
     async def close(self) -> None:
         """Close nothing."""

@@ -11,7 +11,9 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from connectors.errors import ConnectorError, SlowDownError
-from connectors.llm.client import BusyEndpointError, Model, RefusedRequestError, Reply, Usage, WrongAnswerError
+from connectors.llm.client import Model, Reply
+from connectors.llm.errors import BusyEndpointError, RefusedRequestError, WrongAnswerError
+from connectors.llm.prices import Usage
 from connectors.llm.settings import Endpoint
 
 KEY = "sk-test-0123456789abcdef"

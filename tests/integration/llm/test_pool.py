@@ -11,7 +11,8 @@ from pydantic import BaseModel, SecretStr
 from connectors.clock import SystemClock
 from connectors.errors import ConnectorError
 from connectors.llm import pool as module
-from connectors.llm.client import BusyEndpointError, RefusedRequestError, WrongAnswerError
+from connectors.llm.call import Terms
+from connectors.llm.errors import BusyEndpointError, RefusedRequestError, WrongAnswerError
 from connectors.llm.pool import Pool
 from connectors.llm.settings import Endpoint
 from tests.fakes.stand_in import StandIn
@@ -36,7 +37,7 @@ def pool(*endpoints: Endpoint, timeout_s: float = TIMEOUT_S, region: str = "") -
 
 
 async def ask(one: Pool, key: str = "") -> str:
-    reply = await one.ask("system", "user", Verdict, key=key)
+    reply = await one.ask("system", "user", Verdict, terms=Terms(key))
     assert reply.answer == Verdict(level=0)
     return reply.model.removesuffix("-stand-in")
 

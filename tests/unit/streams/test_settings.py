@@ -2,6 +2,7 @@
 
 import os
 import traceback
+from decimal import Decimal
 
 import pytest
 
@@ -148,7 +149,7 @@ def test_openais_variables_keep_the_rest_of_the_section(monkeypatch: pytest.Monk
 
     llm = load().llm
 
-    assert (llm.budget_usd_per_day, len(llm.endpoints)) == (1.0, 1)
+    assert (llm.budget_usd_per_day, len(llm.endpoints)) == (Decimal(1), 1)
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

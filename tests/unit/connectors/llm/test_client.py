@@ -1,36 +1,12 @@
-from datetime import UTC, datetime
 from typing import Annotated
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
 from connectors.errors import ConnectorError
-from connectors.llm.client import Model, retry_after, strict_schema
+from connectors.llm.client import Model
+from connectors.llm.schema import strict_schema
 from connectors.llm.settings import Endpoint
-
-NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, None),
-        ({"retry-after": "3"}, 3.0),
-        ({"retry-after": "0.25"}, 0.25),
-        ({"retry-after": "0"}, 0.0),
-        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
-        ({"retry-after-ms": "soon", "retry-after": "9"}, 9.0),
-        ({"retry-after": "Sun, 01 Mar 2026 12:00:30 GMT"}, 30.0),
-        ({"retry-after": "Sun, 01 Mar 2026 12:00:30"}, 30.0),
-        ({"retry-after": "Sun, 01 Mar 2026 11:00:00 GMT"}, 0.0),
-        ({"retry-after": "-1"}, None),
-        ({"retry-after": "nan"}, None),
-        ({"retry-after": "inf"}, None),
-        ({"retry-after": "after lunch"}, None),
-    ],
-)
-def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers, NOW) == seconds
 
 
 class Inner(BaseModel):

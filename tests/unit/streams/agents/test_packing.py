@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from connectors.llm.client import BusyEndpointError, Reply, Usage, WrongAnswerError
+from connectors.llm.call import Terms
+from connectors.llm.client import Reply
+from connectors.llm.errors import BusyEndpointError, WrongAnswerError
+from connectors.llm.prices import Usage
 from schemas.models import AnalysisRequest
 from streams.agents.packing import ATTEMPTS, MOST_LETTERS, Packer, Told
 from streams.prompts.answer import Answer, RefusedAnswerError
@@ -58,13 +61,15 @@ class Model:
 
     def __init__(self, spoils: Callable[[list[dict[str, object]]], Sequence[object]] = list) -> None:
         self.calls: list[list[str]] = []
+        self.terms: list[Terms] = []
         self.cancelled = 0
         self.free = asyncio.Event()
         self._spoils = spoils
 
-    async def ask(self, system: str, user: str, answer_type: type[Answers], *, key: str) -> Reply[Answers]:
+    async def ask(self, system: str, user: str, answer_type: type[Answers], *, terms: Terms) -> Reply[Answers]:
         assert system
-        assert key
+        assert terms.key
+        self.terms.append(terms)
         metrics = re.findall(r'"metric":"([^"]*)"', user)
         self.calls.append(metrics)
         try:
@@ -223,10 +228,10 @@ class Sticking(Model):
         super().__init__()
         self.stuck = asyncio.Event()
 
-    async def ask(self, system: str, user: str, answer_type: type[Answers], *, key: str) -> Reply[Answers]:
+    async def ask(self, system: str, user: str, answer_type: type[Answers], *, terms: Terms) -> Reply[Answers]:
         if '"metric":"stuck"' in user:
             await self.stuck.wait()
-        return await super().ask(system, user, answer_type, key=key)
+        return await super().ask(system, user, answer_type, terms=terms)
 
 
 async def test_a_stuck_call_holds_up_nobody_outside_it() -> None:

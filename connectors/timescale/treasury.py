@@ -1,0 +1,72 @@
+"""The day's budgets for model calls, and what was spent of them: the tables `budgets` and `spend`.
+
+A worker is granted a part of the budgets, of the whole and of its tenant at once, before it spends anything of it; so
+whatever workers do at the same time, they are never granted more than there is. The day is the database's, in UTC.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from connectors.money import Grant, Spent
+from connectors.timescale.pool import Pool
+from connectors.timescale.queries import query
+from connectors.timescale.settings import DatabaseSettings
+
+CONNECTIONS = 2
+TOTAL = "total"
+
+
+class Treasury:
+    """One database, for many tasks of one event loop at once. Its methods raise what `Pool.run` does."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        """Nothing is connected yet; it will be when it is first used."""
+        self._pool = Pool(settings, "treasury", size=CONNECTIONS, read_only=False)
+        self._opening = asyncio.Lock()
+        self._is_open = False
+
+    async def close(self) -> None:
+        """End the connections."""
+        await self._pool.close()
+
+    async def grant(self, tenant: str, need: Decimal, *, total: Decimal | None, each: Decimal | None) -> Grant | None:
+        """Grant so many dollars or more, of a tenant's budget and the total one; None where one of them is too small.
+
+        A budget that is None has no limit; one of them has.
+        """
+        limits = {scope: most for scope, most in _scopes(tenant, total, each).items() if most is not None}
+        values = {"scopes": list(limits), "limits": list(limits.values()), "need": need}
+        while True:
+            (row,) = await self._run("grant_budget", values)
+            if row["opened"]:
+                return None if row["usd"] is None else Grant(row["day"], row["usd"], row["seconds_left"])
+            # The day has just begun. (So it may again before the next look.)
+            await self._run("open_budgets", values)
+
+    async def give_back(
+        self, day: date, tenant: str, usd: Decimal, *, total: Decimal | None, each: Decimal | None
+    ) -> None:
+        """Give back what was granted of a day and not used; less than nothing where more was used."""
+        scopes = [scope for scope, most in _scopes(tenant, total, each).items() if most is not None]
+        await self._run("give_back_budget", {"day": day, "scopes": scopes, "usd": usd})
+
+    async def record(self, spent: Sequence[Spent]) -> None:
+        """Add to what was spent today. After an error nobody knows whether it was added."""
+        columns = [field.name for field in fields(Spent)]
+        values = {column: [getattr(one, column) for one in spent] for column in columns}
+        await self._run("record_spend", values)
+
+    async def _run(self, name: str, values: Mapping[str, object]) -> list[dict[str, Any]]:
+        async with self._opening:
+            if not self._is_open:
+                await self._pool.open()
+                self._is_open = True
+        return await self._pool.run(query(name), values)
+
+
+def _scopes(tenant: str, total: Decimal | None, each: Decimal | None) -> Mapping[str, Decimal | None]:
+    return {TOTAL: total, f"tenant/{tenant}": each}
