@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     @classmethod
     def _openai_is_enough(cls, llm: LlmSettings) -> LlmSettings:
         """Make an endpoint of `OPENAI_API_KEY` and `OPENAI_BASE_URL` where none is listed."""
-        if llm.endpoints:
+        if llm.endpoints or llm.endpoints_file is not None:
             return llm
         openai = OpenAISettings()
         if not openai.api_key.get_secret_value() and not openai.base_url:

@@ -12,7 +12,8 @@ from connectors.llm.balancer import Balancer, Ticket
 from connectors.llm.client import Reply
 from connectors.llm.door import Door, Pass
 from connectors.llm.errors import BusyEndpointError, RefusedRequestError, WrongAnswerError
-from connectors.llm.prices import Usage
+from connectors.llm.prices import Price, Usage
+from connectors.llm.settings import Endpoint
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -39,6 +40,15 @@ class Asked(Protocol):
 
 
 Ask: TypeAlias = Callable[[Asked], Awaitable[Reply[A]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An endpoint, its client, and what its calls cost."""
+
+    endpoint: Endpoint
+    model: Asked
+    price: Price
 
 
 @dataclass(frozen=True, slots=True)

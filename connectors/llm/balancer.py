@@ -90,9 +90,9 @@ class Balancer:
         """Add an endpoint; one of the same name, with all that is known of it, is forgotten."""
         self._states[endpoint.name] = State(endpoint, Concurrency(endpoint.max_concurrent))
 
-    def leave(self, name: str) -> None:
+    def leave(self, name: str) -> State | None:
         """Give an endpoint no more calls. Those that are out may end."""
-        self._states.pop(name, None)
+        return self._states.pop(name, None)
 
     @property
     def states(self) -> Mapping[str, State]:
@@ -155,6 +155,12 @@ class Balancer:
             state.concurrency.too_many(ticket.began, now)
         self._leave_alone(state, now, retry_after_s)
         state.in_flight -= 1
+
+    def probed(self, name: str, *, alive: bool) -> None:
+        """Note whether an endpoint answered to a probe."""
+        state = self._states.get(name)
+        if state is not None:
+            state.breaker.probed(self._clock.monotonic(), alive=alive)
 
     def given_up(self, ticket: Ticket) -> None:
         """End a call that nobody waits for any more."""

@@ -1,6 +1,9 @@
 """A circuit breaker: who fails again and again is left alone for a while, then tried with one call.
 
 After Nygard, Release It! (2007). Pure: it is told the time, in seconds that never run backwards.
+
+Probes are told to it, too. Those that fail open it; but who answers to a probe may fail all the same, so a probe never
+closes it. It only spares the rest of the pause: where one before it has failed, the endpoint was away and is back.
 """
 
 from dataclasses import dataclass
@@ -19,6 +22,10 @@ class Breaker:
     open_until: float | None = None
     pause_s: float = FIRST_PAUSE_S
     trial: bool = False
+    # How often it was opened.
+    openings: int = 0
+    # Probes that failed in a row.
+    missed: int = 0
 
     def allows(self, now: float) -> bool:
         """Say whether a call may begin."""
@@ -47,10 +54,27 @@ class Breaker:
             self.trial = False
         elif self.open_until is not None or (self.failures < FAILURES and not at_once):
             return False
-        self.open_until = now + self.pause_s
+        self._open(now)
+        return True
+
+    def probed(self, now: float, *, alive: bool) -> bool:
+        """Note whether something answered to a probe, and say whether that opens."""
+        if alive:
+            if self.open_until is not None and self.missed:
+                self.open_until = min(self.open_until, now)
+            self.missed = 0
+            return False
+        self.missed += 1
+        if self.open_until is not None or self.missed < FAILURES:
+            return False
+        self._open(now)
         return True
 
     def given_up(self, *, trial: bool) -> None:
         """Note that a call ended without a result: another one may be the trial."""
         if trial:
             self.trial = False
+
+    def _open(self, now: float) -> None:
+        self.open_until = now + self.pause_s
+        self.openings += 1

@@ -9,7 +9,7 @@ from connectors.errors import ConnectorError, SlowDownError
 from connectors.llm.accounts import Accounts, Books
 from connectors.llm.budget import Budget, Budgets, Grants, Reservation
 from connectors.llm.errors import SETTING
-from connectors.llm.prices import FREE, Price, Usage
+from connectors.llm.prices import FREE, Price, Usage, price_of
 from connectors.llm.settings import Endpoint, OutputLimit
 from connectors.money import Spent
 
@@ -62,6 +62,7 @@ class Pass:
     """A call that may be made, and has to be ended with one of the words of `Door`."""
 
     endpoint: Endpoint
+    price: Price
     tenant: str
     reservation: Reservation
     tokens: int
@@ -77,20 +78,20 @@ class Door:
         self._rates = rates
         self._budget = budget
         self._accounts = accounts
-        self._prices: dict[str, Price] = {}
 
     @classmethod
     def of(cls, budgets: Budgets, treasury: Treasury, rates: Rates, clock: Clock) -> "Door":
         """Make one with all of them."""
         return cls(rates=rates, budget=Budget(budgets, treasury, clock), accounts=Accounts(treasury))
 
-    def know(self, endpoint: Endpoint, price: Price | None) -> None:
-        """Take note of an endpoint and its price.
+    def price(self, endpoint: Endpoint, base_url: str) -> Price:
+        """Look up what an endpoint's calls cost; nothing where nobody knows.
 
         Raises:
             ConnectorError: there is a budget, and nobody knows how much of it a call would take.
 
         """
+        price = price_of(endpoint, base_url)
         if self._budget is not None and self._budget.is_limited():
             if price is None:
                 raise ConnectorError(
@@ -103,9 +104,9 @@ class Door:
                     f"Endpoint {endpoint.name!r} has output_limit none, and there is a budget: nobody could say what a "
                     f"call costs at the most. Choose another output_limit in {SETTING}."
                 )
-        self._prices[endpoint.name] = price or FREE
+        return price or FREE
 
-    async def enter(self, endpoint: Endpoint, size: Size) -> Pass:
+    async def enter(self, endpoint: Endpoint, price: Price, size: Size) -> Pass:
         """Reserve money and a part of the minute.
 
         Raises:
@@ -113,7 +114,7 @@ class Door:
             TooSoonError: the minute is used up.
 
         """
-        usd = self._prices[endpoint.name].most(size.prompt_bytes, size.most_output(endpoint))
+        usd = price.most(size.prompt_bytes, size.most_output(endpoint))
         reservation = Reservation(usd)
         if self._budget is not None:
             reservation = await self._budget.reserve(size.tenant, usd)
@@ -123,14 +124,13 @@ class Door:
             if wait_s > 0:
                 self._settle(reservation, Decimal(0))
                 raise TooSoonError(wait_s)
-        return Pass(endpoint, size.tenant, reservation, tokens)
+        return Pass(endpoint, price, size.tenant, reservation, tokens)
 
     async def answered(self, one: Pass, usage: Usage) -> Usage:
         """End a call that was answered; give what it used with what it cost."""
-        price = self._prices.get(one.endpoint.name, FREE)
         # Where a server does not say what it used, only the most is known.
         says = usage.prompt_tokens + usage.completion_tokens > 0
-        usd = price.of(usage) if says else one.reservation.usd
+        usd = one.price.of(usage) if says else one.reservation.usd
         self._settle(one.reservation, usd)
         used = Usage(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usd)
         self._note(one, used)

@@ -17,14 +17,13 @@ from pydantic import BaseModel
 from connectors import metrics
 from connectors.clock import Clock
 from connectors.errors import ConnectorError
-from connectors.llm.attempt import Asked, Attempts, Entry
+from connectors.llm.attempt import Asked, Attempts, Entry, Member
 from connectors.llm.balancer import Balancer, Ticket
 from connectors.llm.budget import BudgetAwayError
 from connectors.llm.call import ANY, Call, Terms
 from connectors.llm.client import Model, Reply
 from connectors.llm.door import Door, Size, TooSoonError
 from connectors.llm.errors import SETTING, BudgetSpentError, BusyEndpointError, RefusedRequestError
-from connectors.llm.prices import price_of
 from connectors.llm.schema import request_bytes
 from connectors.llm.settings import Endpoint
 
@@ -66,12 +65,12 @@ class Pool:
         self._door = door or Door()
         self._balancer = Balancer([], clock, region=region)
         self._attempts = Attempts(self._balancer, self._door, clock)
-        self._models: dict[str, Asked] = {}
+        self._members: dict[str, Member] = {}
         self._ended = asyncio.Event()
         self._hedges = float(HEDGES)
-        for endpoint in endpoints:
-            self.join(endpoint)
-        if not self._models:
+        for member in [self.prepare(endpoint) for endpoint in endpoints]:
+            self.join(member)
+        if not self._members:
             raise ConnectorError(f"There is no model endpoint. Set one in {SETTING}.")
 
     @property
@@ -85,38 +84,47 @@ class Pool:
         return self._balancer
 
     @property
-    def models(self) -> Mapping[str, Asked]:
-        """The clients, by the endpoint's name."""
-        return self._models
+    def members(self) -> Mapping[str, Member]:
+        """The endpoints, by their names."""
+        return self._members
 
-    def join(self, endpoint: Endpoint) -> None:
-        """Ask another endpoint, too.
+    def prepare(self, endpoint: Endpoint) -> Member:
+        """Make ready to ask an endpoint; it may be forgotten again.
 
         Raises:
-            ConnectorError: it cannot be used (`connectors.llm.client.Model`, `connectors.llm.door.Door.know`).
+            ConnectorError: it cannot be used (`connectors.llm.client.Model`, `connectors.llm.door.Door.price`).
 
         """
         model = self._connect(endpoint, self._timeout_s)
-        self._door.know(endpoint, price_of(endpoint, model.base_url))
-        self._models[endpoint.name] = model
-        self._balancer.join(endpoint)
-        self._wake()
+        return Member(endpoint, model, self._door.price(endpoint, model.base_url))
+
+    def join(self, member: Member) -> None:
+        """Ask another endpoint, too; its name must not be that of one which is asked already."""
+        self._members[member.endpoint.name] = member
+        self._balancer.join(member.endpoint)
+        self.wake()
 
     async def leave(self, name: str) -> None:
-        """Ask an endpoint no more. What it was asked already goes on elsewhere, if it cannot be answered any more."""
-        self._balancer.leave(name)
-        model = self._models.pop(name, None)
-        self._wake()
-        if model is not None:
-            await model.close()
+        """Ask an endpoint no more; wait for what it was asked already."""
+        state, member = self._balancer.leave(name), self._members.pop(name, None)
+        self.wake()
+        while state is not None and state.in_flight:
+            await self._freed(None)
+        if member is not None:
+            await member.model.close()
+
+    def wake(self) -> None:
+        """Let everyone who waits for an endpoint look again: what was freed may not be for the first of them."""
+        self._ended.set()
+        self._ended.clear()
 
     async def close(self) -> None:
         """Give back what was leased for calls, and close the connections of all endpoints."""
         try:
             await self._door.close()
         finally:
-            for model in self._models.values():
-                await model.close()
+            for member in self._members.values():
+                await member.model.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -166,8 +174,9 @@ class Pool:
 
     async def _enter(self, ticket: Ticket, call: Call[A]) -> Entry | None:
         """Reserve what a call needs; None where it cannot be made there, or not yet."""
+        member = self._members[ticket.endpoint.name]
         try:
-            right = await self._door.enter(ticket.endpoint, call.size)
+            right = await self._door.enter(member.endpoint, member.price, call.size)
         except TooSoonError as error:
             self._balancer.too_soon(ticket, error.wait_s)
         except (BudgetSpentError, BudgetAwayError) as error:
@@ -180,13 +189,8 @@ class Pool:
             raise
         else:
             call.tried.add(ticket.endpoint.name)
-            model = self._models.get(ticket.endpoint.name)
-            if model is not None:
-                return Entry(ticket, right, model)
-            # It has left meanwhile.
-            self._balancer.given_up(ticket)
-            await self._door.cost_nothing(right)
-        self._wake()
+            return Entry(ticket, right, member.model)
+        self.wake()
         return None
 
     async def _ticket(self, call: Call[A]) -> Ticket:
@@ -213,11 +217,6 @@ class Pool:
             async with asyncio.timeout(within_s):
                 await self._ended.wait()
 
-    def _wake(self) -> None:
-        # Everyone who waits looks again: what was freed may not be for the first of them.
-        self._ended.set()
-        self._ended.clear()
-
     # -- one question --------------------------------------------------------------------------------------------------
 
     async def _hedged(self, entry: Entry, call: Call[A]) -> Reply[A]:
@@ -241,7 +240,7 @@ class Pool:
         try:
             return await self._attempts.make(entry, call.ask)
         finally:
-            self._wake()
+            self.wake()
 
     def _hedge_after_s(self, ticket: Ticket) -> float:
         usual_s = ticket.state.latencies.quantile(HEDGE_AFTER)

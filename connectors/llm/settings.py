@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -65,6 +66,8 @@ class LlmSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     endpoints: tuple[Endpoint, ...] = ()
+    # A file with the same list, in place of it; it is read again when it changes.
+    endpoints_file: Path | None = None
     # Dollars for a day (in UTC): of all tenants, of each of them, and of those that are named here.
     budget_usd_per_day: Dollars | None = None
     tenant_budget_usd_per_day: Dollars | None = None

@@ -9,16 +9,18 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from connectors.llm.affinity import ranking
 from connectors.llm.balancer import OVERLOAD, Balancer, Ticket
 from connectors.llm.breaker import FAILURES, LONGEST_PAUSE_S
-from connectors.llm.settings import Endpoint
+from connectors.llm.settings import Endpoint, Tier
 from tests.fakes.hand_clock import HandClock
 
 ENDPOINTS = [
     Endpoint(name="near", max_concurrent=3, region="eu"),
     Endpoint(name="heavy", max_concurrent=4, weight=3.0, region="eu"),
+    Endpoint(name="large", max_concurrent=2, region="eu", tier=Tier.LARGE),
     Endpoint(name="anywhere", max_concurrent=2),
-    Endpoint(name="far", max_concurrent=2, region="us"),
+    Endpoint(name="far", max_concurrent=2, region="us", tier=Tier.LARGE),
 ]
-NEAR = {"near", "heavy", "anywhere"}
+NEAR = {"near", "heavy", "large", "anywhere"}
+LARGE = {"large", "far"}
 KEYS = st.sampled_from(["", "a", "b", "c", "d"])
 
 
@@ -39,20 +41,32 @@ class Machine(RuleBasedStateMachine):
     def end(self, ticket: Ticket) -> None:
         self.out.remove(ticket)
 
-    @rule(target=calls, key=KEYS, without=st.sets(st.sampled_from([one.name for one in ENDPOINTS]), max_size=2))
-    def take(self, key: str, without: set[str]) -> Ticket | None:
+    @rule(
+        target=calls,
+        key=KEYS,
+        tier=st.sampled_from(Tier),
+        without=st.sets(st.sampled_from([one.name for one in ENDPOINTS]), max_size=2),
+    )
+    def take(self, key: str, tier: Tier, without: set[str]) -> Ticket | None:
         states, up = self.balancer.states, self.up() - without
         free = {name for name in up if states[name].has_room(self.clock.monotonic())}
         load = {name: states[name].in_flight for name in up}
-        ticket = self.balancer.take(key, without=without)
+        ticket = self.balancer.take(key, tier=tier, without=without)
+        # Those that may be asked, the better ones first: a large model for a small one only if all of those are away.
+        groups = []
+        for here in (up & NEAR, up - NEAR):
+            large, small = here & LARGE, here - LARGE
+            groups += [large, small] if tier is Tier.LARGE else [small] if small else [large]
+        group = next((one for one in groups if one & free), None)
         if ticket is None:
-            assert not free, "whoever has room is used"
+            assert group is None, "whoever has room is used"
             return None
         name = ticket.endpoint.name
         assert name in free, "none that is away, ejected, excluded or full"
-        assert name in NEAR or not free & NEAR, "another region only if there is no other way"
+        assert group is not None
+        assert name in group, "the own region and the tier that is wanted, if there is a way"
         if key:
-            here = up & NEAR if free & NEAR else up - NEAR
+            here = group
             weight, total = sum(states[one].endpoint.weight for one in here), sum(load[one] for one in here) + 1
             choice = {one: states[one].endpoint.weight for one in free & here}
             fitting = [
@@ -93,6 +107,17 @@ class Machine(RuleBasedStateMachine):
         if ticket is not None:
             self.end(ticket)
             self.balancer.given_up(ticket)
+
+    @rule(ticket=consumes(calls), wait_s=st.floats(0.1, 100.0) | st.just(math.inf))
+    def be_too_soon(self, ticket: Ticket | None, wait_s: float) -> None:
+        if ticket is not None:
+            self.end(ticket)
+            self.balancer.too_soon(ticket, wait_s)
+            assert not (ticket.state.has_room(self.clock.monotonic()) and ticket.endpoint.name in self.up())
+
+    @rule(name=st.sampled_from([one.name for one in ENDPOINTS]), alive=st.booleans())
+    def probe(self, name: str, *, alive: bool) -> None:
+        self.balancer.probed(name, alive=alive)
 
     @rule(seconds=st.floats(0.0, 2 * LONGEST_PAUSE_S))
     def wait(self, seconds: float) -> None:

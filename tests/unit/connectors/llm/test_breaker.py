@@ -61,3 +61,40 @@ def test_calls_from_before_say_nothing_of_today() -> None:
     assert not breaker.allows(0.0), "it had begun before the failures"
     breaker.failed(0.9, trial=False)
     assert breaker.allows(FIRST_PAUSE_S), "the pause is not prolonged"
+
+
+def test_probes_that_fail_open_it_and_those_that_do_not_close_nothing() -> None:
+    breaker = Breaker()
+    assert [breaker.probed(0.0, alive=alive) for alive in (False, False, True, False, False, False)] == [False] * 5 + [
+        True
+    ]
+    assert not breaker.allows(FIRST_PAUSE_S / 2)
+    assert breaker.openings == 1
+
+
+def test_who_was_away_and_answers_to_a_probe_is_tried_at_once() -> None:
+    breaker = Breaker(pause_s=60.0)
+    breaker.failed(0.0, trial=False, at_once=True)
+    breaker.probed(1.0, alive=False)
+    assert not breaker.allows(2.0)
+    breaker.probed(2.0, alive=True)
+    assert breaker.allows(2.0)
+    assert breaker.begin()
+    assert not breaker.allows(2.0), "with one call"
+
+
+def test_who_answers_to_probes_but_fails_calls_is_left_alone_as_long_as_ever() -> None:
+    breaker = Breaker(pause_s=60.0)
+    breaker.failed(0.0, trial=False, at_once=True)
+    for second in range(59):
+        breaker.probed(float(second), alive=True)
+        assert not breaker.allows(float(second))
+    assert breaker.allows(60.0)
+
+
+def test_probes_that_always_fail_leave_nobody_alone_for_ever() -> None:
+    breaker = Breaker()
+    breaker.failed(0.0, trial=False, at_once=True)
+    for tenth in range(20):
+        breaker.probed(tenth / 10, alive=False)
+    assert breaker.allows(FIRST_PAUSE_S)
