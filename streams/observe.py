@@ -1,17 +1,24 @@
 """The flow seen from outside: how much came in, how far the groups are behind, what became of it."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Self
 
 from psycopg import Connection
 from psycopg.rows import class_row
 
 from connectors.kafka.admin import Admin
+from connectors.llm import report
+from connectors.llm.report import EndpointReport, UnreadableReportError
+from connectors.money import Spent
+from connectors.redis import board
 from connectors.timescale import ledger
 from connectors.timescale.connection import connect
 from connectors.timescale.ledger import Counts, Row
+from connectors.timescale.queries import query
 from schemas.topics import ANALYSIS_REQUESTS, DEAD_LETTERS, READINGS, TOPICS, Topic
 from streams.settings import LaneName, Settings
 
@@ -32,7 +39,7 @@ class Told:
 
 
 class Observer:
-    """Asks Kafka and the database; changes nothing. A context manager."""
+    """Asks Kafka, the database and Redis; changes nothing. A context manager."""
 
     def __init__(self, settings: Settings) -> None:
         """Connect.
@@ -78,6 +85,25 @@ class Observer:
     def totals(self) -> Counts:
         """Count what became of all records that were ever read."""
         return ledger.totals(self._connection)
+
+    def endpoints(self) -> list[tuple[str, EndpointReport]]:
+        """Say how each model endpoint does, as each worker has told within the last seconds."""
+        if not self._settings.redis.url.get_secret_value():
+            return []
+        found = []
+        for worker, note in board.notes(self._settings.redis).items():
+            with contextlib.suppress(UnreadableReportError):
+                found += [(worker, one) for one in report.read(note)]
+        return found
+
+    def spent(self) -> list[Spent]:
+        """Say what calls to models have cost today (in UTC), the dearest first."""
+        cursor = self._connection.cursor(row_factory=class_row(Spent))
+        return cursor.execute(query("spent_today")).fetchall()
+
+    def granted(self) -> dict[str, Decimal]:
+        """Say how much of today's budgets was granted to workers: `total`, and `tenant/` with its name."""
+        return {str(scope): Decimal(str(usd)) for scope, usd in self._connection.execute(query("granted_today"))}
 
     def devices(self) -> int:
         """Count the devices."""

@@ -73,13 +73,14 @@ class Attempts:
         """Make the call.
 
         Raises:
-            BusyEndpointError, RefusedRequestError, WrongAnswerError: as `connectors.llm.client.Model.ask` does.
+            BusyEndpointError, RefusedRequestError, WrongAnswerError: as `connectors.llm.client.Model.ask` does; but who
+                answers with something else than a completion is no model, and takes no calls now.
 
         """
         metrics.MODEL_IN_FLIGHT.labels(entry.ticket.endpoint.name).inc()
         outcome = ""
         try:
-            reply = await ask(entry.model)
+            reply = await _asked(entry, ask)
             usage = await self._answered(entry, reply.usage, rest_s=reply.rest_s)
             outcome = "answered"
             return replace(reply, usage=usage)
@@ -129,6 +130,15 @@ class Attempts:
         used = await self._door.answered(entry.right, usage)
         metrics.MODEL_USD.labels(name).inc(float(used.usd))
         return used
+
+
+async def _asked(entry: Entry, ask: Ask[A]) -> Reply[A]:
+    try:
+        return await ask(entry.model)
+    except WrongAnswerError as error:
+        if error.reason != "protocol":
+            raise
+        raise BusyEndpointError(error.endpoint, "what it answers is no completion") from error
 
 
 def _tell(ticket: Ticket, outcome: str) -> None:

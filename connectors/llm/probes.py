@@ -10,6 +10,7 @@ from connectors.llm.pool import Pool
 
 # How long an answer may take. A server that is busy with prompts takes its time.
 WITHIN_S = 5.0
+EVERY_S = 5.0
 
 
 async def probe(pool: Pool) -> None:

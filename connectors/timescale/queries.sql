@@ -280,6 +280,14 @@ set calls = s.calls + excluded.calls,
     usd = s.usd + excluded.usd,
     unsettled_usd = s.unsettled_usd + excluded.unsettled_usd;
 
+-- name: spent_today
+select tenant, endpoint, model, calls, prompt_tokens, cached_tokens, completion_tokens, usd, unsettled_usd
+from spend where day = (now() at time zone 'utc')::date
+order by usd + unsettled_usd desc, tenant, endpoint, model;
+
+-- name: granted_today
+select scope, granted from budgets where day = (now() at time zone 'utc')::date order by scope <> 'total', scope;
+
 -- name: list_devices
 select device_id, class, units, tags, first_seen, last_seen
 from devices where device_id > %(after)s

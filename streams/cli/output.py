@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -35,11 +36,15 @@ class StoppedError(TidegateError):
 def show(values: Mapping[str, object], *, as_json: bool) -> None:
     """Print the result of a command."""
     if as_json:
-        print(json.dumps(values, default=str), flush=True)
+        print(json.dumps(values, default=_plain), flush=True)
         return
     width = max(map(len, values), default=0)
     for name, value in values.items():
         print(f"{name:<{width}}  {value}", flush=True)
+
+
+def _plain(value: object) -> object:
+    return float(value) if isinstance(value, Decimal) else str(value)
 
 
 def say(line: str) -> None:
