@@ -5,17 +5,17 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from scripts.benches import endpoints, environments, machine, standin
+from scripts.benches import callers, endpoints, environments, machine, servers, standin
 from scripts.benches.command import Json, Runs, Step, progress, publish, say
-from scripts.benches.endpoints import Death
+from scripts.benches.endpoints import FAULTS, Outcome, Server
 from scripts.benches.environments import PeerError
 from scripts.benches.measure import MeasureError
 from scripts.benches.report import Direction, Goal, Report, Result, ratio
@@ -38,7 +38,6 @@ WITHOUT_ENDPOINT = ("nothing", "alone")
 FAST = 1_000.0
 SECONDS = 4.0
 LONGEST_S = 300.0
-DEATHS = {"killed": endpoints.killed, "frozen": endpoints.frozen}
 
 Figures = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -49,16 +48,29 @@ def command(
     rate: float = typer.Option(40.0, min=1.0, help="Calls a second; more than a machine can hold are only a queue."),
     as_json: Json = False,
 ) -> None:
-    """Measure all systems in one process, run after run; then kill and freeze one of two endpoints under the pool."""
+    """Measure all systems in one process, run after run; then let one of two endpoints fail in every way."""
     python, versions = _environment()
     systems = ["bare", "tidegate", *(["litellm"] if python != Path(sys.executable) else [])]
-    with progress(2 + len(DEATHS)) as step:
+    with progress(4 + len(FAULTS)) as step:
         figures = _latencies(python, systems, rate, runs, step)
-        deaths = {name: _deaths(name, runs, step) for name in DEATHS}
-    publish(report(figures, deaths, rate, versions), as_json=as_json)
+        faults = Faults(
+            {name: _outcomes(name, runs, step) for name in FAULTS}, _outages(runs, step), _calls(runs, step)
+        )
+    publish(report(figures, faults, rate, versions), as_json=as_json)
 
 
-def report(figures: Figures, deaths: Mapping[str, Sequence[Death]], rate: float, versions: Mapping[str, str]) -> Report:
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What was seen while endpoints failed, run by run."""
+
+    outcomes: Mapping[str, Sequence[Outcome]]
+    # Seconds from the return of all endpoints to the first answer.
+    back_s: Sequence[float]
+    # Calls made by 100 callers with money for 40.
+    calls: Sequence[int]
+
+
+def report(figures: Figures, faults: Faults, rate: float, versions: Mapping[str, str]) -> Report:
     """Compose what is said of the figures."""
     rates = {name: FAST if name in WITHOUT_ENDPOINT else rate for name in NAMES}
     results = [
@@ -68,13 +80,16 @@ def report(figures: Figures, deaths: Mapping[str, Sequence[Death]], rate: float,
     ]
     results += [
         Result("tidegate", f"endpoint {name}: {what}", unit, tuple(float(read) for read in values))
-        for name, died in deaths.items()
+        for name, seen in faults.outcomes.items()
         for what, unit, values in (
-            ("failed calls", "", [death.failed for death in died]),
-            ("traffic moved", "s", [death.moved_s for death in died]),
-            ("longest call", "s", [death.longest_s for death in died]),
+            ("failed calls", "", [one.failed for one in seen]),
+            ("traffic moved", "s", [one.moved_s for one in seen]),
+            ("longest call", "s", [one.longest_s for one in seen]),
         )
     ]
+    results.append(Result("tidegate", "all endpoints away and back: first answer", "s", tuple(faults.back_s)))
+    afforded = f"{callers.CALLERS} callers of {callers.PROCESSES} processes, money for {callers.AFFORDED} calls: made"
+    results.append(Result("tidegate", afforded, "", tuple(map(float, faults.calls))))
     above = {
         (name, part): _difference(figures, name, limit, part)
         for name, limit in (("tidegate", "bare"), ("litellm", "bare"), ("alone", "nothing"))
@@ -88,10 +103,15 @@ def report(figures: Figures, deaths: Mapping[str, Sequence[Death]], rate: float,
         Goal("p99 of the pool alone at 1,000 calls/s, ms", above["alone", "p99"], 3.0, Direction.AT_MOST),
         Goal("overhead / LiteLLM's, p50", part_of, 0.2, Direction.AT_MOST),
     ]
-    for name, died in deaths.items():
-        worst = max((death.moved_s for death in died), default=None)
-        goals.append(Goal(f"endpoint {name}: failed calls", float(sum(d.failed for d in died)), 0.0, Direction.AT_MOST))
+    for name, seen in faults.outcomes.items():
+        failed = float(sum(one.failed for one in seen))
+        goals.append(Goal(f"endpoint {name}: failed calls", failed, 0.0, Direction.AT_MOST))
+        worst = max((one.moved_s for one in seen), default=None)
         goals.append(Goal(f"endpoint {name}: traffic moved, s", worst, 1.0, Direction.AT_MOST))
+    goals += [
+        Goal(f"{afforded}, most", max(map(float, faults.calls), default=None), callers.AFFORDED, Direction.AT_MOST),
+        Goal(f"{afforded}, least", min(map(float, faults.calls), default=None), callers.AFFORDED, Direction.AT_LEAST),
+    ]
     return Report(
         bench="pool",
         machine=machine.machine(),
@@ -147,13 +167,38 @@ def _run(python: Path, systems: Sequence[str], rate: float, runs: int, urls: lis
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
-def _deaths(name: str, runs: int, step: Step) -> list[Death]:
+@contextmanager
+def _two() -> Iterator[list[Server]]:
+    with ExitStack() as stack:
+        started = [stack.enter_context(standin.process()) for _ in range(2)]
+        yield [Server(said["url"], said["control"], process) for said, process in started]
+
+
+def _outcomes(name: str, runs: int, step: Step) -> list[Outcome]:
     step(f"endpoint {name}")
     found = []
     for _ in range(runs):
-        with ExitStack() as stack:
-            (first, process), (second, _other) = (stack.enter_context(standin.process()) for _ in range(2))
-            found.append(endpoints.die([first["url"], second["url"]], partial(DEATHS[name], process)))
+        with _two() as two:
+            found.append(endpoints.suffer(two, FAULTS[name]))
+    return found
+
+
+def _outages(runs: int, step: Step) -> list[float]:
+    step("all endpoints away")
+    found = []
+    for _ in range(runs):
+        with _two() as two:
+            found.append(endpoints.outage(two))
+    return found
+
+
+def _calls(runs: int, step: Step) -> list[int]:
+    step("callers with too little money")
+    found = []
+    with servers.running(("database",), say=say) as started:
+        for _ in range(runs):
+            with started.new_database() as settings:
+                found.append(callers.calls_made(settings.database.url.get_secret_value()))
     return found
 
 
