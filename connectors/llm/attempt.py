@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel
@@ -77,7 +78,8 @@ class Attempts:
                 answers with something else than a completion is no model, and takes no calls now.
 
         """
-        metrics.MODEL_IN_FLIGHT.labels(entry.ticket.endpoint.name).inc()
+        meters = _meters(entry.ticket.endpoint.name)
+        meters.in_flight.inc()
         outcome = ""
         try:
             reply = await _asked(entry, ask)
@@ -96,7 +98,7 @@ class Attempts:
                 self._door.lost(entry.right)
             raise
         finally:
-            _tell(entry.ticket, outcome)
+            meters.tell(entry.ticket, outcome)
 
     def _unanswered(self, ticket: Ticket, error: BaseException) -> str:
         """Tell the balancer how a call has failed, and give the metrics' word for it."""
@@ -122,13 +124,13 @@ class Attempts:
 
     async def _answered(self, entry: Entry, usage: Usage, *, rest_s: float = 0.0) -> Usage:
         ticket = entry.ticket
-        name = ticket.endpoint.name
         self._balancer.succeeded(ticket, rest_s=rest_s)
-        metrics.MODEL_SECONDS.labels(name).observe(self._clock.monotonic() - ticket.began)
-        metrics.MODEL_TOKENS.labels(name, "prompt").inc(usage.prompt_tokens)
-        metrics.MODEL_TOKENS.labels(name, "completion").inc(usage.completion_tokens)
+        meters = _meters(ticket.endpoint.name)
+        meters.seconds.observe(self._clock.monotonic() - ticket.began)
+        meters.prompt_tokens.inc(usage.prompt_tokens)
+        meters.completion_tokens.inc(usage.completion_tokens)
         used = await self._door.answered(entry.right, usage)
-        metrics.MODEL_USD.labels(name).inc(float(used.usd))
+        meters.usd.inc(float(used.usd))
         return used
 
 
@@ -141,9 +143,24 @@ async def _asked(entry: Entry, ask: Ask[A]) -> Reply[A]:
         raise BusyEndpointError(error.endpoint, "what it answers is no completion") from error
 
 
-def _tell(ticket: Ticket, outcome: str) -> None:
-    name, state = ticket.endpoint.name, ticket.state
-    metrics.MODEL_CALLS.labels(name, outcome).inc()
-    metrics.MODEL_IN_FLIGHT.labels(name).dec()
-    metrics.MODEL_LIMIT.labels(name).set(state.concurrency.limit)
-    metrics.MODEL_LEFT_ALONE.labels(name).set(state.breaker.open_until is not None)
+class _Meters:
+    """The metrics of one endpoint. To find them by their labels takes longer than to write them."""
+
+    def __init__(self, name: str) -> None:
+        self._calls = partial(metrics.MODEL_CALLS.labels, name)
+        self.in_flight = metrics.MODEL_IN_FLIGHT.labels(name)
+        self.seconds = metrics.MODEL_SECONDS.labels(name)
+        self.prompt_tokens = metrics.MODEL_TOKENS.labels(name, "prompt")
+        self.completion_tokens = metrics.MODEL_TOKENS.labels(name, "completion")
+        self.usd = metrics.MODEL_USD.labels(name)
+        self._limit = metrics.MODEL_LIMIT.labels(name)
+        self._left_alone = metrics.MODEL_LEFT_ALONE.labels(name)
+
+    def tell(self, ticket: Ticket, outcome: str) -> None:
+        self._calls(outcome).inc()
+        self.in_flight.dec()
+        self._limit.set(ticket.state.concurrency.limit)
+        self._left_alone.set(ticket.state.breaker.open_until is not None)
+
+
+_meters = cache(_Meters)

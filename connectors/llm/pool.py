@@ -283,6 +283,9 @@ async def _first_answer(first: "asyncio.Task[Reply[A]]", second: "asyncio.Task[R
 async def _end(*tasks: "asyncio.Task[Reply[A]] | None") -> None:
     """Cancel what still runs, and see all of it end, whatever came of it."""
     made = [task for task in tasks if task is not None]
+    running = [task for task in made if task.cancel()]
+    if running:  # waiting for those that have ended costs a turn of the event loop
+        await asyncio.wait(running)
     for task in made:
-        task.cancel()
-    await asyncio.gather(*made, return_exceptions=True)
+        if not task.cancelled():
+            task.exception()  # or it would be said that nobody looked at it
