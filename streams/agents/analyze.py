@@ -94,13 +94,13 @@ class Analyst:
         if stands is None:
             if is_needed(request):
                 request = await self._looking_up.do(request)  # step 3
-            await self._tell(request, partial(self._outside.store.begin_task, request))
+            await self._tell(request, partial(self._outside.store.begin_tasks, [request]))
             answer = await self._answer(request)  # step 4
             stands = await self._storing.do(answer)  # step 5
         await self._outside.producer.publish_soon(
             [Outgoing(INSIGHTS.name, stands.device_id.encode(), encode(stands))]
         )  # step 6
-        await self._tell(request, partial(self._outside.store.finish_task, request.id, stands.id))  # step 7
+        await self._tell(request, partial(self._outside.store.finish_tasks, [(request.id, stands.id)]))  # step 7
 
     async def _tell(self, request: AnalysisRequest, step: Callable[[datetime], None]) -> None:
         """Take a step in the table `tasks`, if somebody asked."""

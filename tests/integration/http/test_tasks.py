@@ -94,7 +94,7 @@ def test_a_question_is_in_kafka_and_can_be_followed(
         "insight": None,
     }
     store = Store(database)
-    store.begin_task(request, datetime.now(UTC))
+    store.begin_tasks([request], datetime.now(UTC))
     store.close()
     running = client.get(answer.headers["location"]).json
     assert (running["state"], running["attempts"]) == ("running", 1)
