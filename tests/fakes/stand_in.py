@@ -46,12 +46,16 @@ class StandIn:
     def queue(self, *behaviours: str) -> None:
         self._call("PUT", "queue", {"behaviours": behaviours})
 
+    def default(self, behaviour: str) -> None:
+        self._call("PUT", "default", {"behaviour": behaviour})
+
     def content(self, content: str | None) -> None:
         self._call("PUT", "content", {"content": content})
 
     def reset(self) -> None:
         self._call("DELETE", "requests")
         self.queue()
+        self.default("ok")
         self.content(None)
 
     def _call(self, method: str, what: str, body: object = None) -> Any:  # noqa: ANN401  # JSON of any shape
