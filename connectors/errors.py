@@ -14,6 +14,9 @@ class ConnectorError(TidegateError):
 class SlowDownError(ConnectorError):
     """The system asks for a pause; the same request can succeed later."""
 
+    # For how many seconds it asks; None: it did not say.
+    retry_after_s: float | None = None
+
 
 class UnreachableError(ConnectorError):
     """Nothing answers at the address in the settings."""

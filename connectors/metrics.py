@@ -59,6 +59,9 @@ MODEL_LIMIT = Gauge(
 MODEL_LEFT_ALONE = Gauge(
     "tidegate_model_left_alone", "1 while an endpoint is not called because it fails", ["endpoint"]
 )
+POSTPONED = Counter(
+    "tidegate_postponed", "Requests that no model had time for, to be tried again: alarm, summary, question", ["kind"]
+)
 
 # -- sharing the limits of models --------------------------------------------------------------------------------------
 

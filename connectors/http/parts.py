@@ -117,6 +117,10 @@ class Task(Protocol):
         """How often somebody began to work on it."""
 
     @property
+    def due(self) -> datetime:
+        """When a model is asked again, while it is `retrying`."""
+
+    @property
     def created(self) -> datetime:
         """When it was handed in."""
 

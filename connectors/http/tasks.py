@@ -25,7 +25,8 @@ from schemas.models import AnalysisRequest
 log = logging.getLogger(__name__)
 
 # As the table has them.
-OPEN: Final = frozenset({"queued", "running", "retrying"})
+WAITING: Final = "retrying"
+OPEN: Final = frozenset({"queued", "running", WAITING})
 POLL_S: Final = 1
 MAX_METRICS: Final = 20
 
@@ -100,6 +101,7 @@ def _not_kept(error: ConnectorError) -> Problem:
 
 def _told(task: Task) -> dict[str, object]:
     request, insight = task.request, task.insight
+    due = {"due": to_text(task.due)} if task.state == WAITING else {}
     return {
         "task_id": request.id,
         "state": task.state,
@@ -109,6 +111,7 @@ def _told(task: Task) -> dict[str, object]:
         "from": to_text(request.window_start),
         "to": to_text(request.window_end),
         "attempts": task.attempts,
+        **due,
         "created": to_text(task.created),
         "updated": to_text(task.updated),
         "insight": None if insight is None else insight.model_dump(mode="json"),

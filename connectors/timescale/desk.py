@@ -20,6 +20,7 @@ class TaskRow:
     request: AnalysisRequest
     state: str
     attempts: int
+    due: datetime
     created: datetime
     updated: datetime
     insight: Insight | None
@@ -58,6 +59,7 @@ class Desk:
             request=decode(row["request"], AnalysisRequest),
             state=row["state"],
             attempts=row["attempts"],
+            due=row["due_at"],
             created=row["created"],
             updated=row["updated"],
             insight=insight,

@@ -216,12 +216,37 @@ on conflict (id) do update
 set state = 'running', tenant = excluded.tenant, attempts = tasks.attempts + 1, updated = excluded.updated
 where tasks.state in ('queued', 'running', 'retrying');
 
+-- name: postpone_task
+insert into tasks (id, tenant, device_id, request, state, attempts, due_at, first_tried, created, updated)
+values (%(id)s, %(tenant)s, %(device_id)s, %(request)s, 'retrying', 1, %(due)s, %(since)s, %(at)s, %(at)s)
+on conflict (id) do update
+set state = 'retrying', due_at = excluded.due_at, first_tried = coalesce(tasks.first_tried, excluded.first_tried),
+    updated = excluded.updated
+where tasks.state in ('queued', 'running', 'retrying');
+
 -- name: finish_task
 update tasks set state = 'succeeded', insight = %(insight)s, updated = %(at)s
 where id = %(id)s and state in ('queued', 'running', 'retrying');
 
+-- name: tried_tasks
+select id::text, state, attempts, first_tried from tasks where id = any(%(ids)s::uuid[]);
+
+-- name: crowded
+-- By the index of those that wait, whatever the planner thinks of their number today.
+select 1 from tasks where state in ('queued', 'retrying') order by due_at offset %(before)s limit 1;
+
+-- name: due_tasks
+select id::text, device_id, request from tasks
+where state = 'retrying' and due_at <= %(now)s
+order by due_at
+limit %(limit)s
+for update skip locked;
+
+-- name: queue_tasks
+update tasks set state = 'queued', updated = %(now)s where id = any(%(ids)s::uuid[]);
+
 -- name: find_task
-select id::text, state, attempts, request, insight::text, created, updated from tasks where id = %(id)s;
+select id::text, state, attempts, due_at, request, insight::text, created, updated from tasks where id = %(id)s;
 
 -- name: due_period
 select next_start from schedules

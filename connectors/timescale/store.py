@@ -22,6 +22,7 @@ from connectors.timescale.devices import DeviceKnown, DeviceSeen, Limits
 from connectors.timescale.ledger import Counts, Marks, PartitionKey, Row
 from connectors.timescale.schedules import Schedule, Work
 from connectors.timescale.settings import DatabaseSettings
+from connectors.timescale.tasks import Due, Postponed, Tried
 from connectors.timescale.windows import Bucket, Window
 from connectors.timescale.writer import OnConflicts, PartitionRows, Writer
 from schemas.models import AnalysisRequest, Insight
@@ -103,13 +104,29 @@ class Store:
         """Read windows of the readings (`windows.read`)."""
         return self._do(lambda c: windows.read(c, wanted))
 
-    def begin_task(self, request: AnalysisRequest, at: datetime) -> None:
-        """Say that somebody works on a task (`tasks.begin`)."""
-        self._do(lambda c: tasks.begin(c, request, at))
+    def begin_tasks(self, requests: Sequence[AnalysisRequest], at: datetime) -> None:
+        """Say that somebody works on tasks (`tasks.begin`)."""
+        self._do(lambda c: tasks.begin(c, requests, at))
 
-    def finish_task(self, request_id: str, insight_id: str, at: datetime) -> None:
-        """Say that a task has been answered (`tasks.finish`)."""
-        self._do(lambda c: tasks.finish(c, request_id, insight_id, at))
+    def postpone_tasks(self, postponed: Sequence[Postponed], at: datetime) -> None:
+        """Say when requests are to be tried again (`tasks.postpone`)."""
+        self._do(lambda c: tasks.postpone(c, postponed, at))
+
+    def finish_tasks(self, ends: Sequence[tuple[str, str]], at: datetime) -> None:
+        """Say that tasks have been answered (`tasks.finish`)."""
+        self._do(lambda c: tasks.finish(c, ends, at))
+
+    def tried_tasks(self, ids: Sequence[str]) -> dict[str, Tried]:
+        """Give how far tasks have come (`tasks.tried`)."""
+        return self._do(lambda c: tasks.tried(c, ids))
+
+    def crowded(self, *, most: int) -> bool:
+        """Say whether as many tasks as that wait for their turn (`tasks.crowded`)."""
+        return self._do(lambda c: tasks.crowded(c, most))
+
+    def queue_due_tasks(self, now: datetime, hand_over: Callable[[Sequence[Due]], None]) -> int:
+        """Hand tasks over that are due (`tasks.queue_due`); `hand_over` may be called again after a failure."""
+        return self._do(lambda c: tasks.queue_due(c, now, hand_over))
 
     def run_schedule(self, schedule: Schedule, now: datetime, work: Work) -> bool:
         """Do the last period that is due (`schedules.run`); `work` may be called again after a failure."""

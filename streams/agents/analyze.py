@@ -3,14 +3,17 @@
 The steps, in the order that makes a crash repeat a model call at the most, never an insight:
 1. read the request; what cannot be used goes to `dead-letters`;
 2. if its insight stands already (the request came twice, or we died after step 5), go on with that;
+   if it is a task that somebody ended meanwhile, that is all;
 3. look the window up, where it did not come with the request: that of a summary, or of somebody's question;
-4. ask a model; where there is none, or it does not help, answer by rules, and say so in `source`;
+4. ask a model; where there is none, or it does not help, answer by rules, and say so in `source`; if it only has no
+   time, postpone the request, and that is all: it comes again (`streams.agents.retries`);
 5. store the insight and read back the one that stands;
 6. confirm that one in `insights`;
 7. tell whoever asked.
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +22,12 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol
 
-import stamina
-
+from connectors import metrics
 from connectors.clock import Clock
 from connectors.errors import ConnectorError, SlowDownError
 from connectors.kafka.producer import Outgoing, Producer
 from connectors.timescale.store import Store
+from connectors.timescale.tasks import Postponed, Tried
 from schemas.codec import decode, encode
 from schemas.errors import PoisonError
 from schemas.fields import Source
@@ -35,6 +38,7 @@ from streams.agents.gathering import Gathering
 from streams.agents.lookup import is_needed, look_up
 from streams.agents.packing import Told
 from streams.agents.records import Record, raw_batch
+from streams.agents.retries import MOST_WAITING, Kind, kind_of, next_due
 from streams.columns.batch import Poison
 from streams.prompts.answer import Answer, RefusedAnswerError, check
 from streams.prompts.facts import Facts
@@ -43,10 +47,6 @@ from streams.prompts.prompt import fingerprint
 from streams.prompts.rules import explain
 
 log = logging.getLogger(__name__)
-
-# How often, and how long in all, a busy model is asked before the rules answer.
-ATTEMPTS = 3
-ASK_WITHIN_S = 90.0
 
 
 class Asks(Protocol):
@@ -78,6 +78,9 @@ class Analyst:
         self._standing = Gathering(self._find, self._thread)
         self._looking_up = Gathering(partial(look_up, outside.store), self._thread)
         self._storing = Gathering(self._store, self._thread)
+        self._beginning = Gathering(self._begin, self._thread)
+        self._postponing = Gathering(self._postpone, self._thread)
+        self._finishing = Gathering(self._finish, self._thread)
 
     async def start(self) -> None:
         """Be ready to work."""
@@ -90,23 +93,25 @@ class Analyst:
         except PoisonError as error:
             await self._refuse(record, error)
             return
-        stands = await self._standing.do(insight_id(request))  # step 2
+        stands, tried = await self._standing.do(request)  # step 2
+        # What people ask is a task, and what was postponed before.
+        is_task = request.question is not None or tried is not None
         if stands is None:
+            if tried is not None and tried.ended:
+                return
             if is_needed(request):
                 request = await self._looking_up.do(request)  # step 3
-            await self._tell(request, partial(self._outside.store.begin_task, request))
-            answer = await self._answer(request)  # step 4
+            if is_task:
+                await self._beginning.do(request)
+            answer = await self._answer(request, tried)  # step 4
+            if answer is None:
+                return
             stands = await self._storing.do(answer)  # step 5
         await self._outside.producer.publish_soon(
             [Outgoing(INSIGHTS.name, stands.device_id.encode(), encode(stands))]
         )  # step 6
-        await self._tell(request, partial(self._outside.store.finish_task, request.id, stands.id))  # step 7
-
-    async def _tell(self, request: AnalysisRequest, step: Callable[[datetime], None]) -> None:
-        """Take a step in the table `tasks`, if somebody asked."""
-        if request.question is not None:
-            now = self._outside.clock.now()
-            await asyncio.get_running_loop().run_in_executor(self._thread, step, now)
+        if is_task:
+            await self._finishing.do((request.id, stands.id))  # step 7
 
     async def _refuse(self, record: Record, error: PoisonError) -> None:
         poison = [Poison(0, error.reason, error.detail)]
@@ -115,25 +120,35 @@ class Analyst:
             letters.of_poison(batch, poison, stage="analyze", region=self._region, clock=self._outside.clock)
         )
 
-    async def _answer(self, request: AnalysisRequest) -> Insight:
-        started = self._outside.clock.monotonic()
+    async def _answer(self, request: AnalysisRequest, tried: Tried | None) -> Insight | None:
+        """Give a model's answer, else that of rules; None if a model is to be asked later."""
+        now, started = self._outside.clock.now(), self._outside.clock.monotonic()
+        since = now if tried is None or tried.since is None else tried.since
+        started -= max(0.0, (now - since).total_seconds())
         # About a window that was looked up, and is empty, a model has nothing to say.
         if self._outside.model is not None and (request.samples or not is_needed(request)):
             facts = Facts.of(request)
             try:
-                told = await self._ask(self._outside.model, facts, lambda answer: check(answer, request))
+                told = await self._outside.model.ask(facts, lambda answer: check(answer, request))
                 return insight(request, told.answer, self._origin(started, told, fingerprint(facts)))
             except (ConnectorError, RefusedAnswerError) as error:
+                attempts = 1 if tried is None else tried.attempts + 1
+                if isinstance(error, SlowDownError) and await self._try_again(request, attempts, since, error):
+                    return None
                 log.warning(
                     "no usable answer about %s of %s, rules answer: %s", request.metric, request.device_id, error
                 )
         return insight(request, explain(request), self._origin(started))
 
-    async def _ask(self, model: Asks, facts: Facts, accepts: Callable[[Answer], None]) -> Told:
-        async for attempt in stamina.retry_context(on=SlowDownError, attempts=ATTEMPTS, timeout=ASK_WITHIN_S):
-            with attempt:
-                return await model.ask(facts, accepts)
-        raise AssertionError  # pragma: no cover  # stamina gives a result or raises
+    async def _try_again(self, request: AnalysisRequest, attempts: int, since: datetime, error: SlowDownError) -> bool:
+        """Postpone a request, unless that would be too late, or too many are."""
+        asked_s = error.retry_after_s
+        due = next_due(request, attempts=attempts, since=since, asked_s=asked_s, now=self._outside.clock.now())
+        if due is None or not await self._postponing.do(Postponed(request, since, due)):
+            return False
+        metrics.POSTPONED.labels(kind_of(request)).inc()
+        log.info("%s of %s is asked about again at %s: %s", request.metric, request.device_id, due, error)
+        return True
 
     def _origin(self, started: float, told: Told | None = None, prompt_hash: str | None = None) -> Origin:
         created, latency_s = self._outside.clock.now(), self._outside.clock.monotonic() - started
@@ -152,13 +167,28 @@ class Analyst:
 
     # -- on the store's thread -----------------------------------------------------------------------------------------
 
-    def _find(self, ids: Sequence[str]) -> list[Insight | None]:
-        stand = self._outside.store.insights(ids)
-        return [stand.get(one) for one in ids]
+    def _find(self, requests: Sequence[AnalysisRequest]) -> list[tuple[Insight | None, Tried | None]]:
+        stand = self._outside.store.insights([insight_id(one) for one in requests])
+        tried = self._outside.store.tried_tasks([one.id for one in requests])
+        return [(stand.get(insight_id(one)), tried.get(one.id)) for one in requests]
 
     def _store(self, answers: Sequence[Insight]) -> list[Insight]:
         stand = self._outside.store.store_insights(answers)
         return [stand[answer.id] for answer in answers]
+
+    def _begin(self, requests: Sequence[AnalysisRequest]) -> list[None]:
+        self._outside.store.begin_tasks(requests, self._outside.clock.now())
+        return [None] * len(requests)
+
+    def _postpone(self, wanted: Sequence[Postponed]) -> list[bool]:
+        crowded = self._outside.store.crowded(most=MOST_WAITING)
+        may = [not crowded or kind_of(one.request) is Kind.QUESTION for one in wanted]
+        self._outside.store.postpone_tasks(list(itertools.compress(wanted, may)), self._outside.clock.now())
+        return may
+
+    def _finish(self, ends: Sequence[tuple[str, str]]) -> list[None]:
+        self._outside.store.finish_tasks(ends, self._outside.clock.now())
+        return [None] * len(ends)
 
 
 def _read(value: bytes) -> AnalysisRequest:

@@ -1,7 +1,7 @@
 """The analyze agent in its lane: many devices at once, each in order, commits that never pass unfinished work."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -15,8 +15,6 @@ from streams.lane.app import LaneApp, LaneOptions, lane_app, lane_topic
 
 # Before partitions go, answers that are nearly there may come in; longer, and a rebalance would wait for a model.
 SETTLE_S = 2.0
-# How often somebody looks for summaries that are due.
-LOOK_EVERY_S = 20.0
 
 
 class Worker(Protocol):
@@ -29,8 +27,12 @@ class Worker(Protocol):
         """Take one record through all steps."""
 
 
-class Schedules(Protocol):
-    """Who asks for summaries when they are due (`streams.agents.summaries.Summaries`)."""
+class Schedule(Protocol):
+    """Who asks for what is due (`streams.agents.retries.Retries`, `streams.agents.summaries.Summaries`)."""
+
+    @property
+    def every_s(self) -> float:
+        """How often it is looked at."""
 
     async def look(self) -> bool:
         """Ask for what is due."""
@@ -39,10 +41,10 @@ class Schedules(Protocol):
 class AnalyzeLane:
     """Keeps the positions of the partitions (`streams.lane.consumer.Keeper`) and works on their requests."""
 
-    def __init__(self, analyst: Worker, *, in_flight: int, waiting: int, summaries: Schedules | None = None) -> None:
+    def __init__(self, analyst: Worker, *, in_flight: int, waiting: int, schedules: Sequence[Schedule] = ()) -> None:
         """Nothing runs yet: `app` makes the Faust app that drives this."""
         self._analyst = analyst
-        self._summaries = summaries
+        self._schedules = schedules
         self._work: KeyedWork[TP, Record] = KeyedWork(
             self._guard(analyst.handle), self._release, in_flight=in_flight, waiting=waiting
         )
@@ -64,8 +66,8 @@ class AnalyzeLane:
                     if not await self._work.submit(event.message.tp, record.offset(), record.key() or b"", record):
                         break
 
-        if self._summaries is not None:
-            app.task()(partial(self._look_at_schedules, self._summaries))
+        for schedule in self._schedules:
+            app.task()(partial(self._look_at, schedule))
         return app
 
     # -- streams.lane.consumer.Keeper ----------------------------------------------------------------------------------
@@ -82,12 +84,12 @@ class AnalyzeLane:
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    async def _look_at_schedules(self, summaries: Schedules) -> None:
+    async def _look_at(self, schedule: Schedule) -> None:
         try:
             while True:
-                await summaries.look()
-                await asyncio.sleep(LOOK_EVERY_S)
-        except Exception as error:  # noqa: BLE001  # whatever it is, summaries would be missing from here on
+                await schedule.look()
+                await asyncio.sleep(schedule.every_s)
+        except Exception as error:  # noqa: BLE001  # whatever it is, nobody would ask for what is due from here on
             if self._app is not None:
                 await self._app.crash(error)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from connectors.clock import Clock
 from connectors.kafka.producer import DeliveryError, Outgoing, Producer
@@ -38,6 +39,9 @@ KINDS = {Every.HOUR: "hourly-summary", Every.DAY: "daily-summary"}
 
 class Summaries:
     """Asks for the summaries that are due. Any number of workers may: the database sees to it that one of them does."""
+
+    # How often somebody looks.
+    every_s: Final = 20.0
 
     def __init__(self, store: Store, producer: Producer, clock: Clock, *, region: str, every: Every) -> None:
         """Nothing is connected yet. The store is its own, the producer may be shared."""

@@ -6,8 +6,9 @@ from connectors.llm.pool import Pool
 from connectors.timescale.store import Store
 from schemas.topics import ANALYSIS_REQUESTS
 from streams.agents.analyze import Analyst, Outside
-from streams.agents.analyze_lane import AnalyzeLane
+from streams.agents.analyze_lane import AnalyzeLane, Schedule
 from streams.agents.packing import Packer
+from streams.agents.retries import Retries
 from streams.agents.summaries import Every, Summaries
 from streams.app.lane import Lane
 from streams.lane.app import LaneOptions
@@ -31,13 +32,15 @@ def build(settings: Settings) -> Lane:
         packer = Packer(pool, calls=calls, windows=windows)
         # While all calls are out, the windows of the next ones gather.
         in_flight = 2 * calls * windows
-    summaries, stores = None, [store]
+    # Who waits for Kafka in a transaction has a store of its own.
+    stores = [store, Store(settings.database)]
+    schedules: list[Schedule] = [Retries(stores[-1], producer, SystemClock())]
     if settings.analyze.summaries != "off":
         stores.append(Store(settings.database))
         every = Every(settings.analyze.summaries)
-        summaries = Summaries(stores[-1], producer, SystemClock(), region=settings.region, every=every)
+        schedules.append(Summaries(stores[-1], producer, SystemClock(), region=settings.region, every=every))
     analyst = Analyst(Outside(store, producer, SystemClock(), packer), region=settings.region)
-    lane = AnalyzeLane(analyst, in_flight=in_flight, waiting=max(WAITING_REQUESTS, 2 * in_flight), summaries=summaries)
+    lane = AnalyzeLane(analyst, in_flight=in_flight, waiting=max(WAITING_REQUESTS, 2 * in_flight), schedules=schedules)
     group = settings.kafka.group(LaneName.ANALYZE)
     options = LaneOptions(group, ANALYSIS_REQUESTS.name, REQUESTS_A_BATCH, without_position="earliest")
     return Lane(lane.app(settings.kafka, options), producer, stores)

@@ -26,7 +26,7 @@ from connectors.kafka.settings import KafkaSettings
 from connectors.timescale.connection import connect
 from connectors.timescale.settings import DatabaseSettings
 from schemas.codec import encode
-from schemas.models import Reading
+from schemas.models import AnalysisRequest, Reading
 from schemas.topics import ANALYSIS_REQUESTS, READINGS, TOPICS
 from streams.pipeline import prepare
 from streams.settings import Settings
@@ -118,6 +118,11 @@ class Flow:
     def produce(self, readings: Sequence[Reading]) -> None:
         producer = Producer(self.settings.kafka)
         producer.publish([Outgoing(READINGS.name, reading.device_id.encode(), encode(reading)) for reading in readings])
+        producer.close()
+
+    def request(self, asked: AnalysisRequest) -> None:
+        producer = Producer(self.settings.kafka)
+        producer.publish([Outgoing(ANALYSIS_REQUESTS.name, asked.device_id.encode(), encode(asked))])
         producer.close()
 
     def lag(self) -> dict[str, int]:

@@ -2,13 +2,14 @@
 
 import json
 import urllib.request
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from connectors.embedded import ports
-from schemas.models import Reading
+from schemas.models import AnalysisRequest, Reading, Sample
 from tests.e2e.conftest import Flow, eventually
 from tests.fakes.stand_in import StandIn
 
@@ -27,6 +28,15 @@ def of_hour(device: str, start: datetime) -> list[Reading]:
         )
         for minute in range(60)
     ]
+
+
+def alarm(device: str, at: datetime) -> AnalysisRequest:
+    """What the detectors ask for, in short."""
+    asked = AnalysisRequest.of_table(
+        request_id=str(uuid.uuid4()), region="", device_id=device, metric="pressure", kind="pattern", window=(at, at)
+    )
+    samples = tuple(Sample(ts=at, value=value) for value in (5.0, 9.0))
+    return asked.model_copy(update={"topic": "readings", "samples": samples, "value": 9.0, "spread": 1.0})
 
 
 def ask(url: str, body: dict[str, str]) -> Any:  # noqa: ANN401  # JSON
@@ -80,3 +90,42 @@ def test_each_hour_is_summed_up_once_by_one_of_two_workers(flow: Flow) -> None:
     eventually(lambda: flow.fetch(wanted) == told, "both are summed up")
     assert flow.fetch("select next_start from schedules") == [(due + HOUR,)]
     assert flow.fetch("select summary from insights where device_id = 'pump-2'")[0][0].startswith("pressure of pump-2")
+
+
+def test_a_question_that_no_model_has_time_for_holds_nobody_up(flow: Flow, stand_in: StandIn) -> None:
+    """The endpoint fails for a while; the question waits in the table, the device's next alarm and commits go by it."""
+    stand_in.default("503")
+    port = ports.free()
+    url = f"http://127.0.0.1:{port}"
+    endpoints = [{"name": "stand-in", "base_url": stand_in.url, "api_key": "k", "model": "test-1"}]
+    flow.start("gateway", TIDEGATE_HTTP__PORT=str(port))
+    flow.start("worker", "--lane", "ingest")
+    flow.start("worker", "--lane", "analyze", TIDEGATE_LLM__ENDPOINTS=json.dumps(endpoints))
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - 2 * HOUR
+    flow.produce(of_hour("pump-1", start))
+    eventually(flow.drained, "readings are stored")
+    asked = {"question": "Is it high?", "from": start.isoformat(), "to": (start + HOUR).isoformat()}
+    task = ask(url, {"device_id": "pump-1", **asked})["task_id"]
+
+    # It comes again. Then it is kept waiting: nothing here depends on how fast all the rest is.
+    later = (
+        "update tasks set due_at = now() + interval '1 h'"
+        " where id = %s and state = 'retrying' and attempts > 1 returning 1"
+    )
+    eventually(lambda: flow.fetch(later, task) == [(1,)], "it was tried twice, and waits")
+    told = look(url, task)
+    assert (told["state"], told["insight"]) == ("retrying", None)
+    assert datetime.fromisoformat(told["due"]) > datetime.now(UTC)
+    eventually(lambda: flow.drained("analyze"), "the offset of the question is committed")
+
+    stand_in.default("ok")
+    flow.request(alarm("pump-1", start))
+    wanted = "select device_id, kind, source from insights"
+    eventually(lambda: flow.fetch(wanted) == [("pump-1", "pattern", "model")], "the device's next alarm is answered")
+    assert look(url, task)["state"] == "retrying"
+
+    flow.fetch("update tasks set due_at = now() where id = %s returning 1", task)
+    eventually(lambda: look(url, task)["state"] == "succeeded", "the question is answered")
+    answered = look(url, task)
+    assert (answered["attempts"], answered["insight"]["source"]) == (told["attempts"] + 1, "model")
+    assert "due" not in answered

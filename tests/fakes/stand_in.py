@@ -46,6 +46,9 @@ class StandIn:
     def queue(self, *behaviours: str) -> None:
         self._call("PUT", "queue", {"behaviours": behaviours})
 
+    def default(self, behaviour: str) -> None:
+        self._call("PUT", "default", {"behaviour": behaviour})
+
     def content(self, content: str | None) -> None:
         self._call("PUT", "content", {"content": content})
 
@@ -55,6 +58,7 @@ class StandIn:
     def reset(self) -> None:
         self._call("DELETE", "requests")
         self.queue()
+        self.default("ok")
         self.content(None)
         self.models("stand-in")
 

@@ -18,6 +18,7 @@ from connectors.timescale.connection import connect
 from connectors.timescale.desk import Desk
 from connectors.timescale.settings import DatabaseSettings
 from connectors.timescale.store import Store
+from connectors.timescale.tasks import Postponed
 from schemas.codec import decode
 from schemas.models import AnalysisRequest
 from tests.integration.http.conftest import Answer, Client
@@ -94,11 +95,32 @@ def test_a_question_is_in_kafka_and_can_be_followed(
         "insight": None,
     }
     store = Store(database)
-    store.begin_task(request, datetime.now(UTC))
+    store.begin_tasks([request], datetime.now(UTC))
     store.close()
     running = client.get(answer.headers["location"]).json
     assert (running["state"], running["attempts"]) == ("running", 1)
     assert running["updated"] > running["created"]
+
+
+def test_what_waits_for_a_model_says_since_how_many_attempts_and_until_when(
+    start: Start, asking: Parts, kafka: KafkaSettings, database: DatabaseSettings
+) -> None:
+    client = start(asking)
+    path = ask(client, ASKED).headers["location"]
+    (request,) = requests(kafka, asking.requests)
+    due = datetime(2026, 3, 1, 12, 0, 4, 500_000, tzinfo=UTC)
+    store = Store(database)
+    store.begin_tasks([request], due)
+    store.postpone_tasks([Postponed(request, since=due, due=due)], due)
+    waiting = client.get(path)
+    assert (waiting.json["state"], waiting.json["attempts"]) == ("retrying", 1)
+    assert waiting.json["due"] == "2026-03-01T12:00:04.500000Z"
+    assert waiting.headers["retry-after"] == "1"
+    store.queue_due_tasks(due, lambda _: None)
+    store.close()
+    queued = client.get(path).json
+    assert queued["state"] == "queued"
+    assert "due" not in queued
 
 
 def test_by_default_it_is_about_the_last_hour(start: Start, asking: Parts, kafka: KafkaSettings) -> None:

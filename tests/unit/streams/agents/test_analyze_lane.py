@@ -6,8 +6,10 @@ from typing import Any, cast
 import pytest
 from faust.types import TP
 
+from connectors.kafka.settings import KafkaSettings
 from streams.agents.analyze_lane import AnalyzeLane
 from streams.agents.records import Record
+from streams.lane.app import LaneOptions
 from tests.fakes.records import FakeRecord
 
 PARTITION = TP("analysis-requests", 0)
@@ -107,10 +109,11 @@ async def test_a_failure_that_nobody_foresaw_ends_the_worker(lane: AnalyzeLane, 
     assert app.released == []
 
 
-class Schedules:
-    """Looks as often as it is asked to; fails the second time."""
+class Schedule:
+    """Is looked at as often as it asks for; fails the second time."""
 
-    def __init__(self) -> None:
+    def __init__(self, every_s: float = 0.0) -> None:
+        self.every_s = every_s
         self.looked = 0
 
     async def look(self) -> bool:
@@ -120,12 +123,22 @@ class Schedules:
         return False
 
 
-async def test_without_somebody_who_looks_for_what_is_due_the_worker_ends(
-    lane: AnalyzeLane, app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("streams.agents.analyze_lane.LOOK_EVERY_S", 0.0)
-    schedules = Schedules()
+async def test_without_somebody_who_looks_for_what_is_due_the_worker_ends(lane: AnalyzeLane, app: App) -> None:
+    schedule = Schedule()
     async with asyncio.timeout(5):
-        await lane._look_at_schedules(schedules)  # noqa: SLF001  # what the Faust app runs
-    assert schedules.looked == 2
+        await lane._look_at(schedule)  # noqa: SLF001  # what the Faust app runs
+    assert schedule.looked == 2
     assert [type(error) for error in app.crashed] == [ZeroDivisionError]
+
+
+async def test_every_schedule_is_looked_at_as_often_as_it_asks_for(analyst: Analyst, app: App) -> None:
+    rare, often = Schedule(every_s=3600.0), Schedule()
+    made = AnalyzeLane(analyst, in_flight=2, waiting=10, schedules=[rare, often])
+    options = LaneOptions("g", "analysis-requests", 10, without_position="earliest")
+    faust = made.app(KafkaSettings(bootstrap_servers="127.0.0.1:9"), options)
+    made._app = cast("Any", app)  # noqa: SLF001  # instead of a Faust app
+    looks = [asyncio.ensure_future(look()) for look in faust._app_tasks]  # noqa: SLF001  # what it starts
+    async with asyncio.timeout(5):
+        await looks[1]
+    assert (rare.looked, often.looked) == (1, 2)
+    looks[0].cancel()
