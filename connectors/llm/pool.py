@@ -84,6 +84,16 @@ class Pool:
         return self._balancer
 
     @property
+    def calls(self) -> int:
+        """How many calls may be out at once."""
+        return sum(member.endpoint.max_concurrent for member in self._members.values())
+
+    @property
+    def is_tiered(self) -> bool:
+        """Whether some of its models are larger than others."""
+        return len({member.endpoint.tier for member in self._members.values()}) > 1
+
+    @property
     def members(self) -> Mapping[str, Member]:
         """The endpoints, by their names."""
         return self._members

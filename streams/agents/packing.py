@@ -38,7 +38,15 @@ class AskModel(Protocol):
 
     @property
     def name(self) -> str:
-        """The endpoint's name."""
+        """What it is called in errors."""
+
+    @property
+    def calls(self) -> int:
+        """How many calls may be out at once."""
+
+    @property
+    def is_tiered(self) -> bool:
+        """Whether some of its models are larger than others."""
 
     async def ask(self, system: str, user: str, answer: type[Answers], *, terms: Terms) -> Reply[Answers]:
         """Ask, on these terms."""
@@ -76,12 +84,10 @@ class _Window:
 class Packer:
     """Asks a model about many windows; for one event loop."""
 
-    def __init__(self, model: AskModel, *, calls: int, windows: int, tiered: bool = False) -> None:
-        """At most `calls` are out at once, with at most so many `windows` each; `tiered` where models differ."""
+    def __init__(self, model: AskModel, *, windows: int) -> None:
+        """Put at most so many windows into a call."""
         self._model = model
-        self._most_calls = calls
         self._most_windows = windows
-        self._tiered = tiered
         self._calls: set[asyncio.Task[None]] = set()
         self._waiting: dict[_Group, deque[_Window]] = {}  # whose turn comes first at the start
 
@@ -100,14 +106,14 @@ class Packer:
 
     def _tier(self, facts: Facts) -> Tier:
         matters = facts.severity is Severity.CRITICAL or facts.question is not None
-        return Tier.LARGE if self._tiered and matters else Tier.SMALL
+        return Tier.LARGE if self._model.is_tiered and matters else Tier.SMALL
 
     def _queue(self, windows: Sequence[_Window]) -> None:
         for window in windows:
             self._waiting.setdefault(window.group, deque()).append(window)
 
     def _start(self) -> None:
-        while self._waiting and len(self._calls) < self._most_calls:
+        while self._waiting and len(self._calls) < self._model.calls:
             pack = self._take()
             if pack:
                 call = asyncio.get_running_loop().create_task(self._call(pack))
@@ -175,7 +181,7 @@ class Packer:
     def _again(self, window: _Window, error: Exception) -> None:
         window.attempts += 1
         if window.attempts < ATTEMPTS:
-            window.tier = Tier.LARGE if self._tiered else window.tier
+            window.tier = Tier.LARGE if self._model.is_tiered else window.tier
             self._queue([window])
         else:
             self._fail([window], error)

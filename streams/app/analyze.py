@@ -2,7 +2,6 @@
 
 from connectors.clock import SystemClock
 from connectors.kafka.producer import Producer
-from connectors.llm.pool import Pool
 from connectors.timescale.store import Store
 from schemas.topics import ANALYSIS_REQUESTS
 from streams.agents.analyze import Analyst, Outside
@@ -10,6 +9,7 @@ from streams.agents.analyze_lane import AnalyzeLane, Schedule
 from streams.agents.packing import Packer
 from streams.agents.retries import Retries
 from streams.agents.summaries import Every, Summaries
+from streams.app import models
 from streams.app.lane import Lane
 from streams.lane.app import LaneOptions
 from streams.settings import LaneName, Settings
@@ -24,17 +24,17 @@ def build(settings: Settings) -> Lane:
     """Put the lane together; nothing is connected yet."""
     producer = Producer(settings.kafka)
     store = Store(settings.database)
-    endpoints = settings.llm.endpoints
+    asked = models.build(settings)
     packer, in_flight = None, RULES_IN_FLIGHT
-    if endpoints:
-        pool = Pool(endpoints, SystemClock(), timeout_s=settings.llm.timeout_s, region=settings.region)
-        calls, windows = sum(endpoint.max_concurrent for endpoint in endpoints), settings.llm.windows_per_call
-        packer = Packer(pool, calls=calls, windows=windows)
-        # While all calls are out, the windows of the next ones gather.
-        in_flight = 2 * calls * windows
+    if asked is not None:
+        windows = settings.llm.windows_per_call
+        packer = Packer(asked.pool, windows=windows)
+        # While all calls are out, the windows of the next ones gather. (It stays so while endpoints join and leave.)
+        in_flight = 2 * asked.pool.calls * windows
     # Who waits for Kafka in a transaction has a store of its own.
     stores = [store, Store(settings.database)]
     schedules: list[Schedule] = [Retries(stores[-1], producer, SystemClock())]
+    schedules += asked.upkeep if asked is not None else []
     if settings.analyze.summaries != "off":
         stores.append(Store(settings.database))
         every = Every(settings.analyze.summaries)
@@ -43,4 +43,6 @@ def build(settings: Settings) -> Lane:
     lane = AnalyzeLane(analyst, in_flight=in_flight, waiting=max(WAITING_REQUESTS, 2 * in_flight), schedules=schedules)
     group = settings.kafka.group(LaneName.ANALYZE)
     options = LaneOptions(group, ANALYSIS_REQUESTS.name, REQUESTS_A_BATCH, without_position="earliest")
-    return Lane(lane.app(settings.kafka, options), producer, stores)
+    app = lane.app(settings.kafka, options)
+    app.endings = [asked.close] if asked is not None else []
+    return Lane(app, producer, stores)

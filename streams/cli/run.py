@@ -142,23 +142,23 @@ def _watched(readings: Iterable[Reading], pipeline: Pipeline) -> Iterator[Readin
 
 
 def _drain(pipeline: Pipeline, observer: Observer, expected: int, *, hidden: bool) -> None:
-    """Wait until all that was sent has come in, and both groups are done with it.
+    """Wait until all that was sent has come in, both groups are done with it, and nothing waits for a model.
 
     Raises:
         DrainError: nothing has moved for a long time.
 
     """
-    seen: tuple[int, ...] = ()
+    seen: tuple[object, ...] = ()
     moved = time.monotonic()
     with remarks.status("waiting for the last insight", spinner="line") if not hidden else contextlib.nullcontext():
         while True:
             pipeline.watch()
-            received, lag = observer.received(), observer.lag()
-            now = (received, *lag.values())
+            received, lag, tasks = observer.received(), observer.lag(), observer.tasks()
+            now = (received, *lag.values(), *tasks)
             if now != seen:
                 seen, moved = now, time.monotonic()
             quiet = time.monotonic() - moved
-            if received >= expected and not any(lag.values()) and quiet >= QUIET_S:
+            if received >= expected and not any(lag.values()) and not tasks and quiet >= QUIET_S:
                 return
             if quiet > STUCK_AFTER_S:
                 raise DrainError(f"Nothing moves any more: {received} of {expected} came in, behind are {lag}")

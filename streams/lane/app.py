@@ -1,7 +1,8 @@
 """A Faust app for one topic in batches, with the settings that make it keep its promises."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +12,18 @@ from faust.types import TP
 from connectors.clock import SystemClock
 from connectors.kafka.admin import Admin
 from connectors.kafka.settings import KafkaSettings
+from schemas.errors import TidegateError
 from streams.lane.consumer import Keeper, LaneConsumer, LaneTransport
 from streams.lane.watch import Watch
+
+log = logging.getLogger(__name__)
 
 # How many batches may wait in front of the agent: more would only be memory.
 QUEUED_BATCHES = 8
 
 MAX_POLL_S = 300
 TAKE_OVER_S = 60.0
+END_WITHIN_S = 5.0
 FETCHED_AHEAD_KB = 32 * 1024
 
 
@@ -31,6 +36,8 @@ class LaneApp(faust.App):  # type: ignore[misc]  # Faust has no types that mypy 
     # Why it ended, if it failed: the first reason, before those that only follow from it.
     failure: BaseException | None = None
     watch: Watch
+    # Called when all work has ended.
+    endings: Sequence[Callable[[], Awaitable[None]]] = ()
     # Called whenever partitions have been taken over and reading starts.
     on_reading: Callable[[], None] = staticmethod(lambda: None)
 
@@ -60,6 +67,16 @@ class LaneApp(faust.App):  # type: ignore[misc]  # Faust has no types that mypy 
             await self.watch.run(self.consumer.client)
         except Exception as error:  # noqa: BLE001  # whatever it is, nobody looks after the lane any more
             await self.crash(error)
+
+    async def on_shutdown(self) -> None:
+        """Let go of what the work needed."""
+        await super().on_shutdown()
+        for end in self.endings:
+            try:
+                async with asyncio.timeout(END_WITHIN_S):
+                    await end()
+            except (TidegateError, TimeoutError) as error:
+                log.warning("not all was ended as it should: %s", error)
 
     def release(self, tp: TP, offset: int) -> None:
         """Let the group's committed offset of a partition move up to `offset`."""

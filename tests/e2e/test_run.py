@@ -16,6 +16,8 @@ import psutil
 import psycopg
 import pytest
 
+from tests.fakes.stand_in import StandIn
+
 MACHINE = "realKnownCause/machine_temperature_system_failure.csv"
 LAST_LINE = re.compile(r"rows (\d+) · duplicates (\d+) · conflicts (\d+) · dead letters (\d+) · insights (\d+)")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -98,6 +100,29 @@ def touches(window: list[str], told: dict[str, str]) -> bool:
     """Say whether an insight's window overlaps a labelled one."""
     start, end = (datetime.fromisoformat(f"{moment}+00:00") for moment in window)
     return datetime.fromisoformat(told["window_start"]) <= end and datetime.fromisoformat(told["window_end"]) >= start
+
+
+@pytest.mark.kafka
+@pytest.mark.database
+@pytest.mark.mqtt
+@pytest.mark.timeout(240)
+def test_it_waits_for_what_a_model_has_no_time_for(tidegate: Run, tmp_path: Path, stand_in: StandIn) -> None:
+    stand_in.queue("503:10")
+    file = tmp_path / "pump-1.csv"
+    lines = [
+        f"2026-01-01 00:{at // 60:02d}:{at % 60:02d},{5.0 + (at % 7) / 10 + (9.0 if at > 390 else 0.0)}"
+        for at in range(400)
+    ]
+    file.write_text("\n".join(["timestamp,value", *lines]) + "\n", encoding="utf-8")
+    endpoints = [{"name": "stand-in", "base_url": stand_in.url, "api_key": "k", "model": "test-1"}]
+    done = tidegate(
+        *("run", "--once", "--data-dir", str(tmp_path / "data"), "--csv", str(file), "--json"),
+        environment={**FREE_PORT, "TIDEGATE_LLM__ENDPOINTS": json.dumps(endpoints)},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [told["source"] for told in json.loads(done.stdout.splitlines()[-1])["told"]] == ["model"], done.stderr
+    assert len(stand_in.requests()) == 2
 
 
 @pytest.mark.kafka

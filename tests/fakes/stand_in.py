@@ -21,9 +21,9 @@ class StandIn:
         self.url = url
         self._control = control
 
-    def requests(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._call("GET", "requests")
-        return found
+    def requests(self, method: str = "POST") -> list[dict[str, Any]]:
+        """Give what came; with GET somebody only looked which models there are."""
+        return [request for request in self._call("GET", "requests") if request["method"] == method]
 
     def started(self) -> bool:
         """Wait until a request has come."""

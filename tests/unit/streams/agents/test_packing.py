@@ -58,9 +58,11 @@ class Model:
     """Answers each window with its metric, when it is let go; `spoils` may change the answers or fail."""
 
     name = "scripted"
+    calls = 1
+    is_tiered = False
 
     def __init__(self, spoils: Callable[[list[dict[str, object]]], Sequence[object]] = list) -> None:
-        self.calls: list[list[str]] = []
+        self.asked: list[list[str]] = []
         self.terms: list[Terms] = []
         self.cancelled = 0
         self.free = asyncio.Event()
@@ -71,7 +73,7 @@ class Model:
         assert terms.key
         self.terms.append(terms)
         metrics = re.findall(r'"metric":"([^"]*)"', user)
-        self.calls.append(metrics)
+        self.asked.append(metrics)
         try:
             await self.free.wait()
         except asyncio.CancelledError:
@@ -79,6 +81,11 @@ class Model:
             raise
         answers = self._spoils([answer(n, metric) for n, metric in enumerate(metrics, start=1)])
         return Reply(answer_type.model_validate_json(json.dumps({"answers": list(answers)})), "m", Usage(100, 10))
+
+
+def packer_of(model: Model, *, calls: int, windows: int) -> Packer:
+    model.calls = calls
+    return Packer(model, windows=windows)
 
 
 def accept(_answer: Answer) -> None:
@@ -96,14 +103,14 @@ async def settle() -> None:
 
 async def test_while_calls_are_free_nothing_waits_and_then_those_that_wait_go_together() -> None:
     model = Model()
-    waiting = asked(Packer(model, calls=2, windows=3), *(facts(metric) for metric in "abcdefgh"))
+    waiting = asked(packer_of(model, calls=2, windows=3), *(facts(metric) for metric in "abcdefgh"))
     await settle()
-    assert model.calls == [["a"], ["b"]]
+    assert model.asked == [["a"], ["b"]]
 
     model.free.set()
     told = await asyncio.gather(*waiting)
 
-    assert model.calls == [["a"], ["b"], ["c", "d", "e"], ["f", "g", "h"]]
+    assert model.asked == [["a"], ["b"], ["c", "d", "e"], ["f", "g", "h"]]
     assert [one.answer.summary for one in told] == list("abcdefgh")
     # 100 and 10 tokens a call, shared out.
     assert [one.usage for one in told][:3] == [Usage(100, 10), Usage(100, 10), Usage(34, 4)]
@@ -112,25 +119,25 @@ async def test_while_calls_are_free_nothing_waits_and_then_those_that_wait_go_to
 
 async def test_tenants_take_turns_and_share_no_call() -> None:
     model = Model()
-    packer = Packer(model, calls=1, windows=8)
+    packer = packer_of(model, calls=1, windows=8)
     windows = [facts("a", tenant="acme")]
     windows += [facts(f"acme-{n}", tenant="acme") for n in range(10)] + [facts("rival", tenant="rival")]
     waiting = asked(packer, *windows)
     model.free.set()
     await asyncio.gather(*waiting)
 
-    assert model.calls[1] == [f"acme-{n}" for n in range(8)]
-    assert model.calls[2:] == [["rival"], ["acme-8", "acme-9"]]
+    assert model.asked[1] == [f"acme-{n}" for n in range(8)]
+    assert model.asked[2:] == [["rival"], ["acme-8", "acme-9"]]
 
 
 async def test_long_windows_are_packed_less() -> None:
     model = Model()
     long = [facts(f"m{n}", question="é" * 990) for n in range(5)]  # each letter takes six
-    waiting = asked(Packer(model, calls=1, windows=8), facts("a"), *long)
+    waiting = asked(packer_of(model, calls=1, windows=8), facts("a"), *long)
     model.free.set()
     await asyncio.gather(*waiting)
 
-    assert [len(call) for call in model.calls] == [1, 2, 2, 1]
+    assert [len(call) for call in model.asked] == [1, 2, 2, 1]
     assert MOST_LETTERS < 3 * 6 * 990
 
 
@@ -146,17 +153,17 @@ async def test_only_what_is_missing_is_asked_again(
     spoils: Callable[[list[dict[str, object]]], Sequence[object]],
 ) -> None:
     model = Model(spoils)
-    waiting = asked(Packer(model, calls=1, windows=8), *(facts(metric) for metric in "abcd"))
+    waiting = asked(packer_of(model, calls=1, windows=8), *(facts(metric) for metric in "abcd"))
     model.free.set()
 
     told = await asyncio.gather(*waiting)
 
     assert [one.answer.summary for one in told] == list("abcd")
-    assert model.calls[1] == ["b", "c", "d"]
-    assert len(model.calls) == 3
-    assert set(model.calls[2]) < set("bcd")
-    again = told["abcd".index(model.calls[2][0])]
-    assert again.usage.prompt_tokens > 100 / len(model.calls[2]), "what the first call cost is counted, too"
+    assert model.asked[1] == ["b", "c", "d"]
+    assert len(model.asked) == 3
+    assert set(model.asked[2]) < set("bcd")
+    again = told["abcd".index(model.asked[2][0])]
+    assert again.usage.prompt_tokens > 100 / len(model.asked[2]), "what the first call cost is counted, too"
 
 
 async def test_an_answer_that_the_check_refuses_is_asked_for_again_and_then_refused() -> None:
@@ -165,13 +172,13 @@ async def test_an_answer_that_the_check_refuses_is_asked_for_again_and_then_refu
             raise RefusedAnswerError("number", "7")
 
     model = Model()
-    waiting = asked(Packer(model, calls=1, windows=8), *(facts(metric) for metric in "abc"), check=check)
+    waiting = asked(packer_of(model, calls=1, windows=8), *(facts(metric) for metric in "abc"), check=check)
     model.free.set()
     told = await asyncio.gather(*waiting, return_exceptions=True)
 
     assert isinstance(told[1], RefusedAnswerError)
     assert [one.answer.summary for one in told if isinstance(one, Told)] == ["a", "c"]
-    assert model.calls.count(["b"]) == ATTEMPTS - 1
+    assert model.asked.count(["b"]) == ATTEMPTS - 1
 
 
 async def test_a_window_that_spoils_every_answer_ends_up_alone() -> None:
@@ -182,14 +189,14 @@ async def test_a_window_that_spoils_every_answer_ends_up_alone() -> None:
 
     model = Model(spoils)
     windows = [facts(metric) for metric in ("x", "a", "b", "bad", "c", "d", "e", "f")]
-    waiting = asked(Packer(model, calls=1, windows=8), *windows)
+    waiting = asked(packer_of(model, calls=1, windows=8), *windows)
     model.free.set()
     told = await asyncio.gather(*waiting, return_exceptions=True)
 
     assert [type(one) for one in told].count(WrongAnswerError) == 1
     assert isinstance(told[3], WrongAnswerError)
-    assert len(model.calls) < 12
-    assert model.calls[-1] == ["bad"]
+    assert len(model.asked) < 12
+    assert model.asked[-1] == ["bad"]
 
 
 async def test_an_endpoint_that_fails_fails_for_all_of_the_pack() -> None:
@@ -197,18 +204,18 @@ async def test_an_endpoint_that_fails_fails_for_all_of_the_pack() -> None:
         raise BusyEndpointError("scripted", "HTTP 503")
 
     model = Model(spoils)
-    waiting = asked(Packer(model, calls=1, windows=8), *(facts(metric) for metric in "abc"))
+    waiting = asked(packer_of(model, calls=1, windows=8), *(facts(metric) for metric in "abc"))
     model.free.set()
 
     told = await asyncio.gather(*waiting, return_exceptions=True)
 
     assert [type(one) for one in told] == [BusyEndpointError] * 3
-    assert len(model.calls) == 2
+    assert len(model.asked) == 2
 
 
 async def test_a_call_that_nobody_waits_for_is_ended_and_a_window_given_up_is_not_asked_about() -> None:
     model = Model()
-    packer = Packer(model, calls=1, windows=8)
+    packer = packer_of(model, calls=1, windows=8)
     first, *others = asked(packer, *(facts(metric) for metric in "abc"))
     await settle()
     first.cancel()
@@ -218,7 +225,7 @@ async def test_a_call_that_nobody_waits_for_is_ended_and_a_window_given_up_is_no
 
     model.free.set()
     assert (await others[1]).answer.summary == "c"
-    assert model.calls == [["a"], ["c"]]
+    assert model.asked == [["a"], ["c"]]
 
 
 class Sticking(Model):
@@ -237,7 +244,7 @@ class Sticking(Model):
 async def test_a_stuck_call_holds_up_nobody_outside_it() -> None:
     model = Sticking()
     model.free.set()
-    packer = Packer(model, calls=2, windows=4)
+    packer = packer_of(model, calls=2, windows=4)
     (held,) = asked(packer, facts("stuck"))
     await settle()
     told = await asyncio.gather(*asked(packer, *(facts(f"m{n}") for n in range(40))))
@@ -253,7 +260,7 @@ async def test_a_check_that_breaks_is_heard_of_and_nobody_waits_for_ever() -> No
             raise ZeroDivisionError
 
     model = Model()
-    packer = Packer(model, calls=1, windows=8)
+    packer = packer_of(model, calls=1, windows=8)
     waiting = asked(packer, *(facts(metric) for metric in "abc"), check=check)
     model.free.set()
     async with asyncio.timeout(5):
