@@ -33,6 +33,11 @@ DATABASE_FAILURES = Counter("tidegate_database_failures", "How often a step in t
 
 # -- asking models -----------------------------------------------------------------------------------------------------
 
+ANSWERS = Counter(
+    "tidegate_answers",
+    "Who answered requests: model, stand-in (a model of another tier than was wanted), rules",
+    ["by"],
+)
 MODEL_CALLS = Counter(
     "tidegate_model_calls",
     "Calls to model endpoints, by how they ended: answered, wrong (an answer that cannot be used), too_many, failed,"

@@ -75,6 +75,8 @@ class AnalysisRequest(Record):
     first_offset: Count
     last_offset: Count
     question: Storable | None = None
+    # Which questions belong together.
+    conversation: Storable | None = None
 
     @classmethod
     def of_table(  # noqa: PLR0913  # each is a fact of its own
@@ -87,6 +89,7 @@ class AnalysisRequest(Record):
         kind: str,
         window: tuple[datetime, datetime],
         question: str | None = None,
+        conversation: str | None = None,
     ) -> Self:
         """Make a request whose window whoever answers reads from the table.
 
@@ -114,6 +117,7 @@ class AnalysisRequest(Record):
             first_offset=0,
             last_offset=0,
             question=question,
+            conversation=conversation,
         )
 
 

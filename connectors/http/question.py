@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from schemas.errors import PoisonError
 from schemas.fields import Name, Storable
@@ -33,6 +33,8 @@ class Question(BaseModel):
 
     device_id: Name
     question: Annotated[Storable, AfterValidator(_has_words)]
+    # Questions that belong together have the same one: each is answered with those before it in mind.
+    conversation_id: Annotated[str | None, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")] = None
     # May be left out where the device has only one.
     metric: Name | None = None
     start: Annotated[Instant | None, Field(alias="from", description="ISO 8601; else an hour before the end")] = None
@@ -80,4 +82,5 @@ def request(question: Question, metric: str, *, task_id: str, region: str, now: 
         kind=KIND,
         window=(start, end),
         question=question.question,
+        conversation=question.conversation_id,
     )

@@ -108,6 +108,7 @@ def _told(task: Task) -> dict[str, object]:
         "device_id": request.device_id,
         "metric": request.metric,
         "question": request.question,
+        "conversation_id": request.conversation,
         "from": to_text(request.window_start),
         "to": to_text(request.window_end),
         "attempts": task.attempts,

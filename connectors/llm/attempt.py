@@ -85,7 +85,8 @@ class Attempts:
             reply = await _asked(entry, ask)
             usage = await self._answered(entry, reply.usage, rest_s=reply.rest_s)
             outcome = "answered"
-            return replace(reply, usage=usage)
+            endpoint = entry.ticket.endpoint
+            return replace(reply, usage=usage, endpoint=endpoint.name, tier=endpoint.tier)
         except WrongAnswerError as error:
             error.usage = await self._answered(entry, error.usage)
             outcome = "wrong"

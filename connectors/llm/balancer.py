@@ -99,9 +99,17 @@ class Balancer:
         """What is known of each endpoint, by name."""
         return self._states
 
-    def take(self, key: str = "", *, tier: Tier = Tier.SMALL, without: Collection[str] = ()) -> Ticket | None:
-        """Choose an endpoint for a call, not one of `without`; None while there is none with room."""
+    def take(
+        self, key: str = "", *, tier: Tier = Tier.SMALL, stay: str = "", without: Collection[str] = ()
+    ) -> Ticket | None:
+        """Choose an endpoint for a call, not one of `without`; None while there is none with room.
+
+        The one named `stay` is chosen whatever else holds, if it is up and has room.
+        """
         now = self._clock.monotonic()
+        kept = self._states.get(stay)
+        if kept is not None and stay not in without and kept.is_up(now) and kept.has_room(now):
+            return self._begin(kept, now)
         up = [state for name, state in self._states.items() if name not in without and state.is_up(now)]
         for near in (True, False):
             here = [state for state in up if self._is_near(state) is near]

@@ -19,6 +19,8 @@ class Terms:
 
     # Equal keys go to the same endpoint where that is possible.
     key: str = ""
+    # The endpoint that should be asked, whatever else holds, while it is up and has room.
+    stay: str = ""
     # Whose budget pays.
     tenant: str = ""
     tier: Tier = Tier.SMALL

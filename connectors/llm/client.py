@@ -18,7 +18,7 @@ from connectors.llm.errors import SETTING, BusyEndpointError, RefusedRequestErro
 from connectors.llm.headers import rest_s, retry_after
 from connectors.llm.prices import Usage
 from connectors.llm.schema import strict_schema
-from connectors.llm.settings import Endpoint, OutputLimit
+from connectors.llm.settings import Endpoint, OutputLimit, Tier
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -41,6 +41,9 @@ class Reply(Generic[A]):
     usage: Usage
     # How long the endpoint should be left alone, or it would say that it is too much.
     rest_s: float = 0.0
+    # Which endpoint it was, where there are several, and of which tier.
+    endpoint: str = ""
+    tier: Tier | None = None
 
 
 class _Loose(BaseModel):

@@ -24,6 +24,7 @@ from connectors.llm.call import ANY, Call, Terms
 from connectors.llm.client import Model, Reply
 from connectors.llm.door import Door, Size, TooSoonError
 from connectors.llm.errors import SETTING, BudgetSpentError, BusyEndpointError, RefusedRequestError
+from connectors.llm.race import end, first_answer
 from connectors.llm.schema import request_bytes
 from connectors.llm.settings import Endpoint
 
@@ -207,7 +208,7 @@ class Pool:
         """Wait for an endpoint with room, and a little for one to come back."""
         until = self._clock.monotonic() + PATIENCE_S
         while True:
-            ticket = self._balancer.take(call.terms.key, tier=call.terms.tier, without=call.tried)
+            ticket = self._take(call)
             if ticket is not None:
                 return ticket
             wait_s = self._balancer.waits_for(without=call.tried)
@@ -220,6 +221,10 @@ class Pool:
             if wait_s is None or left_s <= 0 or left_s < wait_s < math.inf:
                 raise BusyEndpointError(self.name, "all endpoints are away", wait_s)
             await self._freed(min(wait_s, left_s))
+
+    def _take(self, call: Call[A]) -> Ticket | None:
+        terms = call.terms
+        return self._balancer.take(terms.key, tier=terms.tier, stay=terms.stay, without=call.tried)
 
     async def _freed(self, within_s: float | None) -> None:
         """Wait until a call has ended, or for so long."""
@@ -239,12 +244,12 @@ class Pool:
             if other is None:
                 return await first
             second = asyncio.create_task(self._attempt(other, call))
-            reply = await _first_answer(first, second)
+            reply = await first_answer(first, second)
             # Whoever is overtaken by a call that began so much later has failed, or a hanging endpoint would never.
             entry.ticket.overtaken = not first.done()
             return reply
         finally:
-            await _end(first, second)
+            await end(first, second)
 
     async def _attempt(self, entry: Entry, call: Call[A]) -> Reply[A]:
         try:
@@ -263,7 +268,7 @@ class Pool:
             price = 0.0 if ticket.state.breaker.open_until is not None else 1.0
             other = None
             if self._hedges >= price:
-                other = self._balancer.take(call.terms.key, tier=call.terms.tier, without=call.tried)
+                other = self._take(call)
             if other is not None:
                 self._hedges -= price
                 entry = await self._enter(other, call)
@@ -278,24 +283,3 @@ class Pool:
             finally:
                 changed.cancel()
         return None
-
-
-async def _first_answer(first: "asyncio.Task[Reply[A]]", second: "asyncio.Task[Reply[A]]") -> Reply[A]:
-    """Give the answer of whichever has one first; raise what the last one raised if neither has."""
-    waiting = {first, second}
-    while True:
-        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        answered = [task for task in done if task.exception() is None]
-        if answered or not waiting:
-            return (answered or list(done))[0].result()
-
-
-async def _end(*tasks: "asyncio.Task[Reply[A]] | None") -> None:
-    """Cancel what still runs, and see all of it end, whatever came of it."""
-    made = [task for task in tasks if task is not None]
-    running = [task for task in made if task.cancel()]
-    if running:  # waiting for those that have ended costs a turn of the event loop
-        await asyncio.wait(running)
-    for task in made:
-        if not task.cancelled():
-            task.exception()  # or it would be said that nobody looked at it

@@ -36,9 +36,10 @@ from schemas.topics import INSIGHTS
 from streams.agents import letters, lookup
 from streams.agents.gathering import Gathering
 from streams.agents.lookup import is_needed, look_up
-from streams.agents.packing import Told
+from streams.agents.packing import Session, Told
 from streams.agents.records import Record, raw_batch
 from streams.agents.retries import MOST_WAITING, Kind, kind_of, next_due
+from streams.agents.talks import Memory, Talks
 from streams.columns.batch import Poison
 from streams.prompts.answer import Answer, RefusedAnswerError, check
 from streams.prompts.facts import Facts
@@ -52,8 +53,8 @@ log = logging.getLogger(__name__)
 class Asks(Protocol):
     """Who can be asked about a window (`streams.agents.packing.Packer`)."""
 
-    async def ask(self, facts: Facts, check: Callable[[Answer], None]) -> Told:
-        """Ask once; an answer that `check` refuses is none."""
+    async def ask(self, facts: Facts, check: Callable[[Answer], None], session: Session | None = None) -> Told:
+        """Ask once; an answer that `check` refuses is none. Who answered in the session before should do so again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Outside:
     producer: Producer
     clock: Clock
     model: Asks | None
+    memory: Memory | None = None
 
 
 class Analyst:
@@ -73,6 +75,7 @@ class Analyst:
         """Nothing is asked yet."""
         self._outside = outside
         self._region = region
+        self._talks = Talks(outside.memory)
         # The store is for one thread.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="analyze")
         self._standing = Gathering(self._find, self._thread)
@@ -127,10 +130,8 @@ class Analyst:
         started -= max(0.0, (now - since).total_seconds())
         # About a window that was looked up, and is empty, a model has nothing to say.
         if self._outside.model is not None and (request.samples or not is_needed(request)):
-            facts = Facts.of(request)
             try:
-                told = await self._outside.model.ask(facts, lambda answer: check(answer, request))
-                return insight(request, told.answer, self._origin(started, told, fingerprint(facts)))
+                return await self._by_model(self._outside.model, request, started)
             except (ConnectorError, RefusedAnswerError) as error:
                 attempts = 1 if tried is None else tried.attempts + 1
                 if isinstance(error, SlowDownError) and await self._try_again(request, attempts, since, error):
@@ -138,7 +139,17 @@ class Analyst:
                 log.warning(
                     "no usable answer about %s of %s, rules answer: %s", request.metric, request.device_id, error
                 )
+        metrics.ANSWERS.labels("rules").inc()
         return insight(request, explain(request), self._origin(started))
+
+    async def _by_model(self, model: Asks, request: AnalysisRequest, started: float) -> Insight:
+        talk = await self._talks.before(request)
+        facts = Facts.of(request, talk.earlier)
+        told = await model.ask(facts, lambda answer: check(answer, request), talk.session)
+        answer = insight(request, told.answer, self._origin(started, told, fingerprint(facts)))
+        await self._talks.remember(request, told.answer.summary, told.endpoint)
+        metrics.ANSWERS.labels("stand-in" if told.stood_in else "model").inc()
+        return answer
 
     async def _try_again(self, request: AnalysisRequest, attempts: int, since: datetime, error: SlowDownError) -> bool:
         """Postpone a request, unless that would be too late, or too many are."""

@@ -53,12 +53,23 @@ class AskModel(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """A conversation, and the endpoint that answered in it before, if any did."""
+
+    id: str
+    endpoint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """The answer to a window, the model that gave it, and the window's share of what it took, failed calls included."""
 
     answer: Answer
     model: str
     usage: Usage
+    endpoint: str = ""
+    # Whether a model of another tier stood in for one of the tier that was wanted.
+    stood_in: bool = False
 
 
 # Windows that may share a call: those of a tenant that are for the same tier.
@@ -71,6 +82,7 @@ class _Window:
     tier: Tier
     check: Callable[[Answer], None]
     told: "asyncio.Future[Told]"
+    session: Session | None = None
     spent: Usage = field(default_factory=Usage)
     attempts: int = 0
     # It may be packed with so many at the most.
@@ -91,8 +103,10 @@ class Packer:
         self._calls: set[asyncio.Task[None]] = set()
         self._waiting: dict[_Group, deque[_Window]] = {}  # whose turn comes first at the start
 
-    async def ask(self, facts: Facts, check: Callable[[Answer], None]) -> Told:
+    async def ask(self, facts: Facts, check: Callable[[Answer], None], session: Session | None = None) -> Told:
         """Ask about a window, in whatever company; `check` refuses an answer that contradicts it.
+
+        A conversation has no company: it stays at its endpoint.
 
         Raises:
             ConnectorError: the call failed (`connectors.llm.client.Model.ask`), or had no answer to this window.
@@ -100,7 +114,8 @@ class Packer:
 
         """
         told: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
-        self._queue([_Window(facts, self._tier(facts), check, told, company=self._most_windows)])
+        company = self._most_windows if session is None else 1
+        self._queue([_Window(facts, self._tier(facts), check, told, session, company=company)])
         self._start()
         return await told
 
@@ -154,12 +169,7 @@ class Packer:
     async def _exchange(self, pack: list[_Window]) -> None:
         prompt = Prompt.of([window.facts for window in pack])
         try:
-            # The prompts of devices that are alike begin alike.
-            first = pack[0].facts
-            key = f"{first.tenant}\x1f{first.device_class}\x1f{first.metric}"
-            longest = FIRST_ANSWER_TOKENS + ANSWER_TOKENS * (len(pack) - 1)
-            terms = Terms(key, first.tenant, pack[0].tier, longest)
-            reply = await self._model.ask(prompt.system, prompt.user, Answers, terms=terms)
+            reply = await self._model.ask(prompt.system, prompt.user, Answers, terms=_terms(pack))
         except WrongAnswerError as error:
             self._spend(pack, error.usage)
             self._halve(pack, error)
@@ -174,7 +184,8 @@ class Packer:
             if n in answers:
                 error = _refusal(window, answers[n])
             if error is None:
-                _set(window, Told(answers[n], reply.model, window.spent))
+                stood_in = reply.tier is not None and reply.tier is not window.tier
+                _set(window, Told(answers[n], reply.model, window.spent, reply.endpoint, stood_in))
             else:
                 self._again(window, error)
 
@@ -206,6 +217,17 @@ class Packer:
         for window in pack:
             if not window.told.done():
                 window.told.set_exception(error)
+
+
+def _terms(pack: Sequence[_Window]) -> Terms:
+    first = pack[0]
+    longest = FIRST_ANSWER_TOKENS + ANSWER_TOKENS * (len(pack) - 1)
+    tenant, session = first.facts.tenant, first.session
+    if session is not None:
+        return Terms(f"{tenant}\x1f{session.id}", session.endpoint, tenant, first.tier, longest)
+    # The prompts of devices that are alike begin alike.
+    key = f"{tenant}\x1f{first.facts.device_class}\x1f{first.facts.metric}"
+    return Terms(key, tenant=tenant, tier=first.tier, output_tokens=longest)
 
 
 def _refusal(window: _Window, answer: Answer) -> RefusedAnswerError | None:

@@ -39,7 +39,8 @@ def build(settings: Settings) -> Lane:
         stores.append(Store(settings.database))
         every = Every(settings.analyze.summaries)
         schedules.append(Summaries(stores[-1], producer, SystemClock(), region=settings.region, every=every))
-    analyst = Analyst(Outside(store, producer, SystemClock(), packer), region=settings.region)
+    memory = asked.memory if asked is not None else None
+    analyst = Analyst(Outside(store, producer, SystemClock(), packer, memory), region=settings.region)
     lane = AnalyzeLane(analyst, in_flight=in_flight, waiting=max(WAITING_REQUESTS, 2 * in_flight), schedules=schedules)
     group = settings.kafka.group(LaneName.ANALYZE)
     options = LaneOptions(group, ANALYSIS_REQUESTS.name, REQUESTS_A_BATCH, without_position="earliest")

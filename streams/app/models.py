@@ -18,6 +18,7 @@ from connectors.llm.roster import Roster
 from connectors.llm.settings import Endpoint
 from connectors.redis.board import Board
 from connectors.redis.client import SETTING as REDIS_SETTING
+from connectors.redis.conversations import Conversations
 from connectors.redis.rates import Rates
 from connectors.redis.settings import RedisSettings
 from connectors.timescale.treasury import Treasury
@@ -33,6 +34,7 @@ class Models:
 
     pool: Pool
     upkeep: Sequence[Upkeep]
+    memory: Conversations | None
     rates: Rates | None
     board: Board | None
     treasury: Treasury
@@ -42,7 +44,7 @@ class Models:
         try:
             await self.pool.close()
         finally:
-            for part in (self.rates, self.board, self.treasury):
+            for part in (self.memory, self.rates, self.board, self.treasury):
                 if part is not None:
                     await part.close()
 
@@ -73,15 +75,16 @@ def build(settings: Settings) -> Models | None:
     ]
     if file is not None:
         upkeep.append(Upkeep("reading the list of endpoints", Roster(file, pool).look, every_s=READ_EVERY_S))
-    board = None
+    board, memory = None, None
     if settings.redis.url.get_secret_value():
+        memory = Conversations.of(settings.redis)
         board = Board(settings.redis, worker=worker)
 
         async def tell(board: Board = board) -> None:
             await board.tell(report.report(pool, clock.monotonic()))
 
         upkeep.append(Upkeep("telling how the endpoints do", tell, every_s=TELL_EVERY_S))
-    return Models(pool, upkeep, rates, board, treasury)
+    return Models(pool, upkeep, memory, rates, board, treasury)
 
 
 def _rates(redis: RedisSettings, endpoints: Sequence[Endpoint], worker: str) -> Rates | None:

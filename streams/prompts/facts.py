@@ -29,6 +29,15 @@ QUESTION_LENGTH = 1000
 _DIGEST_LENGTH = 8
 
 
+class Turn(BaseModel):
+    """What was asked in a conversation before, and answered; with placeholders for what code fills in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    question: str
+    answer: str
+
+
 class Facts(BaseModel):
     """What a prompt says about a window. A figure that cannot be computed is None."""
 
@@ -59,6 +68,8 @@ class Facts(BaseModel):
     # The samples' means in equal steps, as whole spreads from the baseline.
     shape: tuple[int, ...]
     question: str | None
+    # What was said before the question, the oldest first.
+    earlier: tuple[Turn, ...] | None
     # Whether a person or a schedule asked for it: then nothing unusual has raised it.
     asked: bool
 
@@ -69,8 +80,8 @@ class Facts(BaseModel):
         return tuple(one for one in told if one is not None)
 
     @classmethod
-    def of(cls, request: AnalysisRequest) -> Self:
-        """Take the facts from a request."""
+    def of(cls, request: AnalysisRequest, earlier: Sequence[Turn] = ()) -> Self:
+        """Take the facts from a request, and from what was said before it."""
         values = [sample.value for sample in request.samples]
         return cls(
             tenant=request.tenant,
@@ -93,6 +104,7 @@ class Facts(BaseModel):
             window_s=quantise(window_seconds(request), DERIVED_DIGITS),
             shape=_shape(values, request.baseline, request.spread),
             question=None if request.question is None else clip(request.question, QUESTION_LENGTH),
+            earlier=tuple(earlier) or None,
             asked=not request.topic or request.question is not None,
         )
 

@@ -9,7 +9,7 @@ from typing import Self
 from streams.prompts.facts import Facts
 
 # Raised with every change of the answer's type or of what the facts mean: old and new answers must not be mixed.
-VERSION = 3
+VERSION = 4
 
 OPEN, CLOSE = "<windows>", "</windows>"
 
@@ -46,7 +46,9 @@ ASKED = """
 A window whose kind is a question or a summary was not found by a detector: its value is the mean of the window, \
 baseline and spread are the mean and the spread of the windows before it, and its readings are means over short times, \
 but for the lowest and the highest. Say in the summary how it went. If a window has a question, it is what a person \
-asks about this device: answer it in the summary, from the data alone, and say so when the data does not answer it."""
+asks about this device: answer it in the summary, from the data alone, and say so when the data does not answer it. \
+If it has earlier, that is what the person asked before and was told, about this window or others, the oldest first: \
+it says what the question means, and nothing about the data."""
 
 # JSON is still JSON with these escaped, and no text can then close the delimiter or open another.
 _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026", ord("`"): "\\u0060", 0x7F: "\\u007f"}

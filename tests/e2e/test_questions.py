@@ -77,6 +77,34 @@ def test_a_question_is_answered_by_a_model(flow: Flow, stand_in: StandIn) -> Non
     assert '"question":"Is it high?"' in call["body"]["messages"][-1]["content"]
 
 
+def test_a_conversation_stays_at_its_endpoint_and_knows_what_was_said(flow: Flow, stand_in: StandIn) -> None:
+    port = ports.free()
+    url = f"http://127.0.0.1:{port}"
+    endpoints = [{"name": name, "base_url": stand_in.url, "api_key": name, "model": "test-1"} for name in "abcd"]
+    flow.start("gateway", TIDEGATE_HTTP__PORT=str(port))
+    flow.start("worker", "--lane", "ingest")
+    flow.start("worker", "--lane", "analyze", TIDEGATE_LLM__ENDPOINTS=json.dumps(endpoints))
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - 2 * HOUR
+    devices = [f"pump-{number}" for number in range(4)]
+    flow.produce([reading for device in devices for reading in of_hour(device, start)])
+    eventually(flow.drained, "readings are stored")
+
+    window = {"from": start.isoformat(), "to": (start + HOUR).isoformat()}
+    for number, device in enumerate(devices):
+        body = {"device_id": device, "question": f"Question {'abcd'[number]}?", "conversation_id": "talk-1", **window}
+        task = ask(url, body)["task_id"]
+        eventually(lambda task=task: look(url, task)["state"] == "succeeded", "the question is answered")  # type: ignore[misc]  # bound now
+        assert look(url, task)["conversation_id"] == "talk-1"
+    calls = stand_in.requests()
+    assert len(calls) == len(devices)
+    assert len({call["headers"]["authorization"] for call in calls}) == 1, "each endpoint has a key of its own"
+    last = calls[-1]["body"]["messages"][-1]["content"]
+    assert [f'"question":"Question {letter}?"' in last for letter in "abcd"] == [True] * 4
+    assert "stand-in text" in last
+    (told,) = flow.fetch("select count(distinct device_id) from insights where source = 'model'")
+    assert told == (4,)
+
+
 def test_each_hour_is_summed_up_once_by_one_of_two_workers(flow: Flow) -> None:
     due = (datetime.now(UTC) - 5 * MINUTE).replace(minute=0, second=0, microsecond=0) - HOUR
     flow.start("worker", "--lane", "ingest")

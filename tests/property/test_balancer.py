@@ -45,13 +45,14 @@ class Machine(RuleBasedStateMachine):
         target=calls,
         key=KEYS,
         tier=st.sampled_from(Tier),
+        stay=st.sampled_from(["", "gone", *(one.name for one in ENDPOINTS)]),
         without=st.sets(st.sampled_from([one.name for one in ENDPOINTS]), max_size=2),
     )
-    def take(self, key: str, tier: Tier, without: set[str]) -> Ticket | None:
+    def take(self, key: str, tier: Tier, stay: str, without: set[str]) -> Ticket | None:
         states, up = self.balancer.states, self.up() - without
         free = {name for name in up if states[name].has_room(self.clock.monotonic())}
         load = {name: states[name].in_flight for name in up}
-        ticket = self.balancer.take(key, tier=tier, without=without)
+        ticket = self.balancer.take(key, tier=tier, stay=stay, without=without)
         # Those that may be asked, the better ones first: a large model for a small one only if all of those are away.
         groups = []
         for here in (up & NEAR, up - NEAR):
@@ -63,6 +64,10 @@ class Machine(RuleBasedStateMachine):
             return None
         name = ticket.endpoint.name
         assert name in free, "none that is away, ejected, excluded or full"
+        self.out.append(ticket)
+        if stay in free:
+            assert name == stay, "who answered before stays, while it can"
+            return ticket
         assert group is not None
         assert name in group, "the own region and the tier that is wanted, if there is a way"
         if key:
@@ -73,7 +78,6 @@ class Machine(RuleBasedStateMachine):
                 one for one in ranking(key, choice) if load[one] < math.ceil(OVERLOAD * total * choice[one] / weight)
             ]
             assert not fitting or name == fitting[0], "it goes where it belongs unless that has more than its share"
-        self.out.append(ticket)
         return ticket
 
     @rule(ticket=consumes(calls))

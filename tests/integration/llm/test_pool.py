@@ -80,7 +80,10 @@ async def test_equal_keys_go_to_the_same_endpoint(stand_in: StandIn) -> None:
 
 
 # Who fails is left alone after three calls; who would fail again, or asks for it, after the first.
-@pytest.mark.parametrize(("behaviour", "tried"), [("500", 3), ("reset", 3), ("garbage", 3), ("cut", 3), ("404", 1), ("401", 1), ("429:30", 1)])
+@pytest.mark.parametrize(
+    ("behaviour", "tried"),
+    [("500", 3), ("reset", 3), ("garbage", 3), ("cut", 3), ("404", 1), ("401", 1), ("429:30", 1)],
+)
 async def test_what_fails_at_one_is_answered_by_another(stand_in: StandIn, behaviour: str, tried: int) -> None:
     async with pool(endpoint(stand_in, behaviour, weight=1000.0), endpoint(stand_in, "ok")) as one:
         for _ in range(10):

@@ -11,6 +11,7 @@ from schemas.registry import BY_ID, CURRENT, PUBLISHED
 IDS = {
     ("reading", 1): 7101,
     ("analysis_request", 1): 7201,
+    ("analysis_request", 2): 7202,
     ("insight", 1): 7301,
     ("dead_letter", 1): 7401,
 }

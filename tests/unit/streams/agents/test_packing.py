@@ -12,8 +12,9 @@ from connectors.llm.call import Terms
 from connectors.llm.client import Reply
 from connectors.llm.errors import BusyEndpointError, WrongAnswerError
 from connectors.llm.prices import Usage
+from connectors.llm.settings import Tier
 from schemas.models import AnalysisRequest
-from streams.agents.packing import ATTEMPTS, MOST_LETTERS, Packer, Told
+from streams.agents.packing import ATTEMPTS, MOST_LETTERS, Packer, Session, Told
 from streams.prompts.answer import Answer, RefusedAnswerError
 from streams.prompts.facts import Facts
 from streams.prompts.pack import Answers
@@ -269,3 +270,37 @@ async def test_a_check_that_breaks_is_heard_of_and_nobody_waits_for_ever() -> No
 
     assert isinstance(told[1], ZeroDivisionError)
     assert again.answer.summary == "d"
+
+
+async def test_a_conversation_has_no_company_and_stays_where_it_was() -> None:
+    model = Model()
+    packer = packer_of(model, calls=1, windows=8)
+    first = asked(packer, facts("a"))
+    talk = asyncio.ensure_future(packer.ask(facts("b", question="Why?"), accept, Session("talk", "there")))
+    rest = asked(packer, facts("c"), facts("d"))
+    model.free.set()
+    await asyncio.gather(*first, talk, *rest)
+
+    assert ["b"] in model.asked
+    terms = model.terms[model.asked.index(["b"])]
+    assert (terms.stay, terms.key) == ("there", "acme\x1ftalk")
+    assert {one.stay for one in model.terms} == {"", "there"}
+
+
+async def test_what_matters_is_for_a_large_model_and_so_is_what_a_small_one_could_not_answer() -> None:
+    def spoils(answers: list[dict[str, object]]) -> Sequence[object]:
+        return [] if answers[0]["summary"] == "hard" and len(model.asked) == 1 else answers
+
+    model = Model(spoils)
+    model.is_tiered = True
+    model.free.set()
+    packer = packer_of(model, calls=1, windows=8)
+    await asyncio.gather(*asked(packer, facts("hard"), facts("asked", question="Why?"), facts("plain")))
+
+    tiers = {tuple(metrics): terms.tier for metrics, terms in zip(model.asked, model.terms, strict=True)}
+    assert tiers[("plain",)] is Tier.SMALL
+    assert [terms.tier for metrics, terms in zip(model.asked, model.terms, strict=True) if "hard" in metrics] == [
+        Tier.SMALL,
+        Tier.LARGE,
+    ]
+    assert all(tier is Tier.LARGE for metrics, tier in tiers.items() if "asked" in metrics)
