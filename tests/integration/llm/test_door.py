@@ -5,6 +5,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,7 @@ from connectors.llm.call import Terms
 from connectors.llm.door import Door
 from connectors.llm.errors import BudgetSpentError, BusyEndpointError, WrongAnswerError
 from connectors.llm.pool import Pool
+from connectors.llm.probes import probe
 from connectors.llm.schema import request_bytes
 from connectors.llm.settings import Endpoint, OutputLimit, Tier
 from connectors.money import Grant, Spent
@@ -196,6 +198,28 @@ async def test_the_endpoint_is_told_how_long_the_answer_may_be(stand_in: StandIn
     if limit is not OutputLimit.NONE:
         expected[limit] = OUTPUT_TOKENS + 50
     assert told == expected
+
+
+class NoWallClock(SystemClock):
+    """A clock of which nobody may ask the time of day: so no jump of it changes anything."""
+
+    def now(self) -> datetime:
+        raise AssertionError
+
+
+@pytest.mark.database
+async def test_a_clock_that_jumps_changes_nothing(stand_in: StandIn, database: DatabaseSettings) -> None:
+    clock, treasury, minute = NoWallClock(), Treasury(database), Minute(0.0, 0.2)
+    door = Door(rates=minute, budget=Budget(Budgets(total=Decimal(1)), treasury, clock), accounts=Accounts(treasury))
+    limited = endpoint(stand_in, "test-1", name="limited", rpm=60, tpm=1000, **COSTS)
+    async with Pool([limited], clock, timeout_s=TIMEOUT_S, door=door) as one:
+        stand_in.queue("500", "429:0.1")
+        for _ in range(2):
+            with pytest.raises(BusyEndpointError):
+                await ask(one)
+        assert await ask(one) == "test-1"
+        await probe(one)
+    await treasury.close()
 
 
 async def test_a_minute_that_is_used_up_is_waited_for(stand_in: StandIn) -> None:
