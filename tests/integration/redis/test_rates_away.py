@@ -279,12 +279,14 @@ async def relay(url: str) -> AsyncIterator[tuple[str, Callable[[], None]]]:
             way.cancel()
 
     async with await asyncio.start_server(led, "127.0.0.1", 0) as server:
-        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0", lose
-        lose()
-        await asyncio.gather(*ways, return_exceptions=True)
-        for writer in writers:
-            writer.close()
-            await writer.wait_closed()
+        try:
+            yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0", lose
+        finally:
+            lose()
+            await asyncio.gather(*ways, return_exceptions=True)
+            for writer in writers:
+                writer.close()
+                await writer.wait_closed()
 
 
 async def test_connections_that_lead_nowhere_are_left_behind(
@@ -301,5 +303,7 @@ async def test_connections_that_lead_nowhere_are_left_behind(
         clock.move(PAUSE_S)
         async with asyncio.timeout(20):
             await rates.take(name, rpm=10, tpm=None, tokens=0)
+            assert is_shared()
+            await asyncio.gather(*(rates.take(name, rpm=10, tpm=None, tokens=0) for _ in range(5)))
         assert is_shared()
         await rates.close()
