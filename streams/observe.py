@@ -105,10 +105,9 @@ class Observer:
         """Say how much of today's budgets was granted to workers: `total`, and `tenant/` with its name."""
         return {str(scope): Decimal(str(usd)) for scope, usd in self._connection.execute(query("granted_today"))}
 
-    def tasks(self) -> list[tuple[str, int]]:
-        """Say how many tasks have not ended, by state and how often they were tried."""
-        found = self._connection.execute(query("open_tasks"))
-        return [(f"{state} {attempts}", int(str(count))) for state, attempts, count in found]
+    def postponed(self) -> int:
+        """Count the requests that wait for a model to have time."""
+        return self._count("select count(*) from tasks where state = 'retrying'", ())
 
     def devices(self) -> int:
         """Count the devices."""

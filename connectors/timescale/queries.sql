@@ -248,10 +248,6 @@ update tasks set state = 'queued', updated = %(now)s where id = any(%(ids)s::uui
 -- name: find_task
 select id::text, state, attempts, due_at, request, insight::text, created, updated from tasks where id = %(id)s;
 
--- name: open_tasks
-select state, attempts, count(*) from tasks where state in ('queued', 'running', 'retrying')
-group by state, attempts order by state, attempts;
-
 -- name: due_period
 select next_start from schedules
 where name = %(name)s and next_start + %(length)s::interval <= %(until)s

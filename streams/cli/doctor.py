@@ -1,13 +1,21 @@
 """`tidegate doctor`: what is wrong, and what to do about it."""
 
+import asyncio
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import typer
 
+from connectors.clock import SystemClock
 from connectors.embedded import kafka, mqtt, postgres, valkey
 from connectors.kafka.admin import Admin
+from connectors.llm import roster
+from connectors.llm.budget import Budgets
+from connectors.llm.checkup import examine
+from connectors.llm.cures import Sign
+from connectors.llm.settings import Endpoint
 from connectors.redis.client import connect as connect_redis
 from connectors.timescale.connection import DatabaseKind, connect, kind_of
 from connectors.timescale.migrate import pending
@@ -17,7 +25,7 @@ from streams import reachable
 from streams.cli.output import Json, show
 from streams.settings import Settings, load
 
-EXAMPLES = "Examples: [bold]tidegate doctor[/] · [bold]tidegate doctor --json[/]"
+EXAMPLES = "Examples: [bold]tidegate doctor[/] · [bold]tidegate doctor --json[/] · [bold]tidegate doctor --no-calls[/]"
 
 OLDEST_PYTHON = (3, 11)
 
@@ -33,12 +41,24 @@ class Finding:
 
 
 Check = Callable[[Settings], Iterator[Finding]]
+NoCalls = Annotated[
+    bool,
+    typer.Option(
+        "--no-calls",
+        help="Ask models for nothing but the list of their names. Else each endpoint gets one tiny question, which "
+        "costs a fraction of a cent.",
+    ),
+]
 
 
-def command(*, as_json: Json = False) -> None:
-    """Check settings, servers, topics and tables; each finding comes with its cure. Exit code 1 when one needs it."""
+def command(*, no_calls: NoCalls = False, as_json: Json = False) -> None:
+    """Check settings, servers, topics, tables and models; each finding comes with its cure.
+
+    Exit code 1 when one needs it.
+    """
     settings = load()
-    findings = [finding for check in CHECKS for finding in _tried(check, settings)]
+    findings = [finding for check in CHECKS for finding in _tried(check.__name__, check(settings))]
+    findings += _tried(_models.__name__, _models(settings, calls=not no_calls))
     if as_json:
         show({"findings": [asdict(finding) for finding in findings]}, as_json=True)
     else:
@@ -50,11 +70,11 @@ def command(*, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _tried(check: Check, settings: Settings) -> Iterator[Finding]:
+def _tried(check: str, findings: Iterable[Finding]) -> Iterator[Finding]:
     try:
-        yield from check(settings)
+        yield from findings
     except TidegateError as error:
-        yield Finding(check.__name__.removeprefix("_"), fine=False, seen=str(error), cure="See the message.")
+        yield Finding(check.removeprefix("_"), fine=False, seen=str(error), cure="See the message.")
 
 
 def _python(_settings: Settings) -> Iterator[Finding]:
@@ -121,14 +141,46 @@ def _mqtt(settings: Settings) -> Iterator[Finding]:
     yield Finding("MQTT", fine=True, seen=f"answers at {settings.mqtt.host}:{settings.mqtt.port}")
 
 
-def _models(settings: Settings) -> Iterator[Finding]:
-    endpoints = settings.llm.endpoints
+def _models(settings: Settings, *, calls: bool) -> Iterator[Finding]:
+    file = settings.llm.endpoints_file
+    endpoints = settings.llm.endpoints if file is None else roster.read(file)
     if not endpoints:
         yield Finding(
             "Models", fine=True, seen="none: rules answer", cure="Set TIDEGATE_LLM__ENDPOINTS or OPENAI_API_KEY."
         )
-    for endpoint in endpoints:
-        yield Finding(f"Model {endpoint.name}", fine=True, seen=f"{endpoint.model} at {endpoint.base_url or 'OpenAI'}")
+        return
+    all_signs = asyncio.run(_examined(settings, endpoints, calls=calls))
+    for endpoint, signs in zip(endpoints, all_signs, strict=True):
+        what = f"Model {endpoint.name}"
+        for sign in signs:
+            yield Finding(f"{what} {sign.aspect}".rstrip(), sign.fine, sign.seen, sign.cure)
+        if endpoint.region not in {"", settings.region}:
+            ours = f"ours is {settings.region}" if settings.region else "ours is not set (TIDEGATE_REGION)"
+            cure = "It is asked only while none of our region has room."
+            yield Finding(f"{what} region", fine=True, seen=f"{endpoint.region}, {ours}", cure=cure)
+    yield from _minutes(settings, endpoints)
 
 
-CHECKS: tuple[Check, ...] = (_python, _kafka, _database, _redis, _mqtt, _models)
+async def _examined(settings: Settings, endpoints: Sequence[Endpoint], *, calls: bool) -> list[list[Sign]]:
+    clock, budgeted = SystemClock(), Budgets.of(settings.llm).is_limited()
+    return await asyncio.gather(
+        *(
+            examine(endpoint, clock, within_s=settings.llm.timeout_s, budgeted=budgeted, calls=calls)
+            for endpoint in endpoints
+        )
+    )
+
+
+def _minutes(settings: Settings, endpoints: Sequence[Endpoint]) -> Iterator[Finding]:
+    limited = [endpoint.name for endpoint in endpoints if endpoint.rpm is not None or endpoint.tpm is not None]
+    if limited and not settings.redis.url.get_secret_value():
+        yield Finding(
+            "Models a minute",
+            fine=True,
+            seen=f"workers share rpm and tpm of {', '.join(limited)} through Redis, and no address of one is set",
+            cure=f"`tidegate up` starts one; else set {valkey.SETTING}, or workers refuse to start.",
+        )
+
+
+# Models are looked at last, and with an option.
+CHECKS: tuple[Check, ...] = (_python, _kafka, _database, _redis, _mqtt)

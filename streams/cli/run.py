@@ -148,17 +148,18 @@ def _drain(pipeline: Pipeline, observer: Observer, expected: int, *, hidden: boo
         DrainError: nothing has moved for a long time.
 
     """
-    seen: tuple[object, ...] = ()
+    seen: tuple[int, ...] = ()
     moved = time.monotonic()
     with remarks.status("waiting for the last insight", spinner="line") if not hidden else contextlib.nullcontext():
         while True:
             pipeline.watch()
-            received, lag, tasks = observer.received(), observer.lag(), observer.tasks()
-            now = (received, *lag.values(), *tasks)
+            # In this order: what is postponed comes back through the topic, so it is seen in one place or the other.
+            received, postponed, lag = observer.received(), observer.postponed(), observer.lag()
+            now = (received, postponed, *lag.values())
             if now != seen:
                 seen, moved = now, time.monotonic()
             quiet = time.monotonic() - moved
-            if received >= expected and not any(lag.values()) and not tasks and quiet >= QUIET_S:
+            if received >= expected and not postponed and not any(lag.values()) and quiet >= QUIET_S:
                 return
             if quiet > STUCK_AFTER_S:
                 raise DrainError(f"Nothing moves any more: {received} of {expected} came in, behind are {lag}")
