@@ -3,31 +3,23 @@
 import json
 import socket
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
-from connectors.llm.checkup import OUTPUT_TOKENS, TideGate, examine
 from pydantic import SecretStr
 
 from connectors.clock import SystemClock
+from connectors.llm import cures
+from connectors.llm.checkup import OUTPUT_TOKENS, TideGate, examine
+from connectors.llm.prices import price_of
 from connectors.llm.settings import Endpoint, OutputLimit
+from tests.fakes.stand_in import StandIn
 
 KEY = "sk-test-0123456789abcdef"
 # Time enough for any answer that comes at all.
 PATIENCE_S = 30.0
 # What has no price in the list, and a price of one's own.
-OWN = {"input_usd": Decimal(2), "output_usd": Decimal("8.50")}
-
-
-class StandIn(Protocol):
-    """The fixture of conftest.py, which tests cannot import."""
-
-    url: str
-
-    def requests(self) -> list[dict[str, Any]]: ...
-    def queue(self, *behaviours: str) -> None: ...
-    def content(self, content: str | None) -> None: ...
-    def models(self, *models: str, status: int = 200) -> None: ...
+OWN: dict[str, Any] = {"input_usd": Decimal(2), "output_usd": Decimal("8.50")}
 
 
 Found = dict[str, tuple[bool, str, str]]
@@ -54,7 +46,7 @@ async def found(
 
 
 def asked(stand_in: StandIn) -> list[dict[str, Any]]:
-    return [request["body"] for request in stand_in.requests() if request["method"] == "POST"]
+    return [request["body"] for request in stand_in.requests()]
 
 
 def place(stand_in: StandIn) -> str:
@@ -95,7 +87,7 @@ async def test_it_says_what_the_call_has_cost(stand_in: StandIn) -> None:
     ],
 )
 async def test_a_cost_that_is_none_or_not_known(
-    stand_in: StandIn, model: str, fields: dict[str, object], said: str
+    stand_in: StandIn, model: str, fields: dict[str, Any], said: str
 ) -> None:
     signs = await found(stand_in, model, **fields)
 
@@ -237,21 +229,38 @@ async def test_whatever_the_limit_is_called_it_is_refused(stand_in: StandIn) -> 
     assert len(asked(stand_in)) == 3
 
 
+async def test_another_trouble_ends_the_search_for_a_limit(stand_in: StandIn) -> None:
+    stand_in.queue("400", "401")
+
+    signs = await found(stand_in, "some-model")
+
+    assert "HTTP 401" in signs[""][1]
+    assert "output limit" not in signs
+    assert len(asked(stand_in)) == 2
+
+
 async def test_a_model_that_is_not_there_may_be_a_bad_request(stand_in: StandIn) -> None:
     stand_in.models("some-model")
 
     assert "the server has some-model" in (await found(stand_in, "400"))[""][2]
 
 
-async def test_a_limit_that_the_server_does_not_keep(stand_in: StandIn) -> None:
+async def test_an_answer_that_is_longer_than_the_limit(stand_in: StandIn) -> None:
     stand_in.content(json.dumps({"course": "slack", "sluices": 1}) + " " * 4 * OUTPUT_TOKENS)
 
-    # The stand-in does not know this one, as Ollama does not know max_completion_tokens.
-    ignored = await found(stand_in, output_limit=OutputLimit.NONE)
-    assert "output limit" not in ignored, "none was set"
-    kept = await found(stand_in)
-    assert "output limit" not in kept
-    assert not kept["structured answers"][0]
+    cut_off = await found(stand_in)
+    whole = await found(stand_in, output_limit=OutputLimit.NONE)
+
+    assert not cut_off["structured answers"][0]
+    assert whole["structured answers"][0]
+    assert "output limit" not in {*cut_off, *whole}, "its name is right"
+
+
+async def test_room_to_think_is_asked_for_too(stand_in: StandIn) -> None:
+    await found(stand_in, reasoning_tokens=500)
+
+    (body,) = asked(stand_in)
+    assert body["max_completion_tokens"] == OUTPUT_TOKENS + 500
 
 
 @pytest.mark.parametrize(
@@ -350,12 +359,22 @@ async def test_a_price_that_nobody_knows_is_a_fault_only_under_a_budget(stand_in
     assert "0 for a server of your own" in cure
 
 
-async def test_a_price_from_the_list(stand_in: StandIn) -> None:
+def test_a_price_from_the_list() -> None:
     # Nothing is sent there.
-    address = "http://api.openai.com:1/v1"
-    signs = await found(stand_in, "gpt-4o-mini", base_url=address, calls=False, within_s=0.1, budgeted=True)
+    endpoint, address = Endpoint(name="first", model="gpt-4o-mini"), "https://api.openai.com/v1/"
+    sign = cures.price(cures.Known(endpoint, address, frozenset(), price_of(endpoint, address), budgeted=True))
 
-    assert signs["price"] == (True, "$0.15 in and $0.6 out for a million tokens, from the list of prices", "")
+    assert (sign.fine, sign.cure) == (True, "")
+    assert sign.seen == "$0.15 in and $0.6 out for a million tokens, from the list of prices"
+
+
+def test_at_azure_a_model_is_a_deployment() -> None:
+    endpoint, address = Endpoint(name="first", model="insights"), "https://name.openai.azure.com/openai/v1/"
+    sign = cures.by_list(cures.Known(endpoint, address, frozenset({"gpt-4o"}), None, budgeted=False))
+
+    assert sign.fine
+    assert "deployment" in sign.cure
+    assert "gpt-4o" not in sign.cure, "these are models that may be deployed"
 
 
 async def test_without_a_limit_nobody_knows_what_a_call_may_cost(stand_in: StandIn) -> None:
@@ -366,6 +385,15 @@ async def test_without_a_limit_nobody_knows_what_a_call_may_cost(stand_in: Stand
     assert not fine
     assert "output_limit" in cure
     assert "output limit" not in free
+
+
+async def test_a_server_that_takes_no_limit_has_to_be_free_under_a_budget(stand_in: StandIn) -> None:
+    stand_in.queue("400", "400")
+
+    _, _, cure = (await found(stand_in, "some-model", budgeted=True, **OWN))["output limit"]
+
+    assert '"output_limit": "none"' in cure
+    assert "budget" in cure
 
 
 async def test_without_calls_the_list_has_to_do(stand_in: StandIn) -> None:
