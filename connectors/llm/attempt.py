@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from connectors import metrics
 from connectors.clock import Clock
 from connectors.llm.balancer import Balancer, Ticket
-from connectors.llm.client import Reply
+from connectors.llm.completion import Reply
 from connectors.llm.door import Door, Pass
 from connectors.llm.errors import BusyEndpointError, RefusedRequestError, WrongAnswerError
 from connectors.llm.prices import Price, Usage

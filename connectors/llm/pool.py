@@ -21,7 +21,8 @@ from connectors.llm.attempt import Asked, Attempts, Entry, Member
 from connectors.llm.balancer import Balancer, Ticket
 from connectors.llm.budget import BudgetAwayError
 from connectors.llm.call import ANY, Call, Terms
-from connectors.llm.client import Model, Reply
+from connectors.llm.client import Model
+from connectors.llm.completion import Reply
 from connectors.llm.door import Door, Size, TooSoonError
 from connectors.llm.errors import SETTING, BudgetSpentError, BusyEndpointError, RefusedRequestError
 from connectors.llm.race import end, first_answer

@@ -25,7 +25,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import SecretStr
 
-from connectors.llm.client import Model, Reply
+from connectors.llm.client import Model
+from connectors.llm.completion import Reply
 from connectors.llm.settings import Endpoint
 from connectors.timescale.devices import DeviceKnown
 from schemas.fields import Severity

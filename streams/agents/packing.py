@@ -15,7 +15,7 @@ from functools import partial
 from typing import Protocol, TypeAlias
 
 from connectors.llm.call import Terms
-from connectors.llm.client import Reply
+from connectors.llm.completion import Reply
 from connectors.llm.errors import WrongAnswerError
 from connectors.llm.prices import Usage
 from connectors.llm.settings import Tier

@@ -16,7 +16,7 @@ import openai
 from pydantic import BaseModel, SecretStr
 
 from connectors.clock import SystemClock
-from connectors.llm.client import Reply
+from connectors.llm.completion import Reply
 from connectors.llm.pool import Pool
 from connectors.llm.prices import Usage
 from connectors.llm.schema import strict_schema

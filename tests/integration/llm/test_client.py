@@ -11,7 +11,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from connectors.errors import ConnectorError, SlowDownError
-from connectors.llm.client import Model, Reply
+from connectors.llm.client import Model
+from connectors.llm.completion import Reply
 from connectors.llm.errors import BusyEndpointError, RefusedRequestError, WrongAnswerError
 from connectors.llm.prices import Usage
 from connectors.llm.settings import Endpoint

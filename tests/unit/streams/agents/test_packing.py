@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from connectors.llm.call import Terms
-from connectors.llm.client import Reply
+from connectors.llm.completion import Reply
 from connectors.llm.errors import BusyEndpointError, WrongAnswerError
 from connectors.llm.prices import Usage
 from connectors.llm.settings import Tier
