@@ -20,15 +20,12 @@ from connectors.llm.errors import WrongAnswerError
 from connectors.llm.prices import Usage
 from connectors.llm.settings import Tier
 from schemas.fields import Severity
+from streams.agents.packs import Room, answer_tokens, split
 from streams.prompts.answer import Answer, RefusedAnswerError
 from streams.prompts.facts import Facts
-from streams.prompts.pack import Answers, by_window, shares
-from streams.prompts.prompt import Prompt, size
+from streams.prompts.pack import Answers, by_window
+from streams.prompts.prompt import Prompt
 
-# Letters of windows in a prompt: some 4,000 tokens, whatever devices call themselves.
-MOST_LETTERS = 16_000
-# How long answers may be: to the first window of a call, and to each of the others.
-FIRST_ANSWER_TOKENS, ANSWER_TOKENS = 1000, 400
 # How often a window may come back without an answer that can be used.
 ATTEMPTS = 2
 
@@ -146,16 +143,14 @@ class Packer:
         group, waiting = next(iter(self._waiting.items()))
         del self._waiting[group]
         pack: list[_Window] = []
-        letters = 0
+        room = Room()
         while waiting:
             window = waiting[0]
-            letters += size(window.facts)
-            most = min(one.company for one in [*pack, window])
-            if pack and (len(pack) >= most or letters > MOST_LETTERS):
-                break
-            waiting.popleft()
             if not window.told.done():
+                if not room.takes(window.facts, min(one.company for one in [*pack, window])):
+                    break
                 pack.append(window)
+            waiting.popleft()
         if waiting:
             self._waiting[group] = waiting  # at the end: the others first
         return pack
@@ -207,10 +202,8 @@ class Packer:
 
     @staticmethod
     def _spend(pack: list[_Window], usage: Usage) -> None:
-        kinds = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
-        tokens = zip(*(shares(kind, len(pack)) for kind in kinds), strict=True)
-        for window, (prompt, completion, cached) in zip(pack, tokens, strict=True):
-            window.spent += Usage(prompt, completion, cached, usage.usd / len(pack))
+        for window, share in zip(pack, split(usage, len(pack)), strict=True):
+            window.spent += share
 
     @staticmethod
     def _fail(pack: list[_Window], error: Exception) -> None:
@@ -221,7 +214,7 @@ class Packer:
 
 def _terms(pack: Sequence[_Window]) -> Terms:
     first = pack[0]
-    longest = FIRST_ANSWER_TOKENS + ANSWER_TOKENS * (len(pack) - 1)
+    longest = answer_tokens(len(pack))
     tenant, session = first.facts.tenant, first.session
     if session is not None:
         return Terms(f"{tenant}\x1f{session.id}", session.endpoint, tenant, first.tier, longest)

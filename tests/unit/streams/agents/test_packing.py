@@ -14,7 +14,8 @@ from connectors.llm.errors import BusyEndpointError, WrongAnswerError
 from connectors.llm.prices import Usage
 from connectors.llm.settings import Tier
 from schemas.models import AnalysisRequest
-from streams.agents.packing import ATTEMPTS, MOST_LETTERS, Packer, Session, Told
+from streams.agents.packing import ATTEMPTS, Packer, Session, Told
+from streams.agents.packs import MOST_LETTERS
 from streams.prompts.answer import Answer, RefusedAnswerError
 from streams.prompts.facts import Facts
 from streams.prompts.pack import Answers
