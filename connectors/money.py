@@ -15,6 +15,20 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Dollars of a tenant's that are set aside until whoever it may be says what was spent of them.
+
+    `day` is that of the budgets they were taken from, if they were, and the other two say which those are.
+    """
+
+    tenant: str
+    usd: Decimal
+    day: date | None = None
+    of_total: bool = False
+    of_tenant: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Spent:
     """What some calls of a tenant to a model of an endpoint have cost."""
 

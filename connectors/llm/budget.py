@@ -15,7 +15,7 @@ from connectors.clock import Clock
 from connectors.errors import ConnectorError, SlowDownError
 from connectors.llm.errors import BudgetSpentError
 from connectors.llm.settings import LlmSettings
-from connectors.money import Grant
+from connectors.money import Grant, Held
 
 NOTHING = Decimal(0)
 # After it was said that the budget is spent, nobody asks again for so long.
@@ -115,6 +115,19 @@ class Budget:
                 if not self._has(mine, usd):  # others may have asked meanwhile
                     await self._lease_more(tenant, mine, usd)
         return Reservation(usd, mine.lease)
+
+    async def hold(self, tenant: str, usd: Decimal) -> Held:
+        """Set aside as `reserve` does what another process may settle: nothing of it comes back here.
+
+        Raises:
+            BudgetSpentError, BudgetAwayError: as for `reserve`.
+
+        """
+        lease = (await self.reserve(tenant, usd)).lease
+        if lease is None:
+            return Held(tenant, usd)
+        total, each = self._budgets.total, self._budgets.tenant(tenant)
+        return Held(tenant, usd, lease.day, of_total=total is not None, of_tenant=each is not None)
 
     def settle(self, reservation: Reservation, usd: Decimal) -> None:
         """End a reservation with what the call has cost. One that is never settled counts as spent."""

@@ -11,7 +11,7 @@ from connectors.llm.budget import Budget, Budgets, Grants, Reservation
 from connectors.llm.errors import SETTING
 from connectors.llm.prices import FREE, Price, Usage, price_of
 from connectors.llm.settings import Endpoint, OutputLimit
-from connectors.money import Spent
+from connectors.money import Held, Spent
 
 # For what the provider counts against a minute, a token is about four bytes; the money is reserved for the most.
 BYTES_PER_TOKEN = 4
@@ -125,6 +125,15 @@ class Door:
                 self._settle(reservation, Decimal(0))
                 raise TooSoonError(wait_s)
         return Pass(endpoint, price, size.tenant, reservation, tokens)
+
+    async def hold(self, tenant: str, usd: Decimal) -> Held:
+        """Set money aside for what is settled by whoever learns what it has cost (`connectors.timescale.batches`).
+
+        Raises:
+            BudgetSpentError, BudgetAwayError: there is no money for it (`connectors.llm.budget.Budget.reserve`).
+
+        """
+        return Held(tenant, usd) if self._budget is None else await self._budget.hold(tenant, usd)
 
     async def answered(self, one: Pass, usage: Usage) -> Usage:
         """End a call that was answered; give what it used with what it cost."""

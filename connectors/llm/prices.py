@@ -48,6 +48,10 @@ class Price:
         prompt = (usage.prompt_tokens - cached) * self.prompt + cached * self.cached
         return prompt + usage.completion_tokens * self.completion
 
+    def halved(self) -> "Price":
+        """Give what they cost in a batch."""
+        return Price(self.prompt / 2, self.cached / 2, self.completion / 2)
+
     def most(self, prompt_bytes: int, output_tokens: int) -> Decimal:
         """Give the most that a call can cost, in dollars.
 

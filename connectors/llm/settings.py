@@ -51,6 +51,8 @@ class Endpoint(BaseModel):
     output_limit: OutputLimit = OutputLimit.MAX_COMPLETION_TOKENS
     # Room for what the model thinks before it answers.
     reasoning_tokens: Annotated[int, Field(ge=0, le=10**6)] = 0
+    # It takes batches, at half the price: what is not urgent goes there.
+    batch: bool = False
 
     @model_validator(mode="after")
     def _both_prices_or_none(self) -> Self:

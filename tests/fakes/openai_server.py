@@ -36,9 +36,18 @@ Tokens are bytes: usage says ceil(UTF-8 bytes of the messages' contents / 4) and
 
 Answers are cut off after max_completion_tokens or max_tokens.
 
+Files and batches: POST /v1/files takes lines, POST /v1/batches makes a batch of them, GET /v1/batches lists them, the
+newest first. A batch goes on when it is looked at (GET /v1/batches/ID), as PUT /control/batches {"behaviour": …} says:
+
+    complete        each line is answered as a chat completion would be, by the same behaviours; what those turn away
+                    goes to the file of errors, "garbage" writes a line that is no JSON, "lose" none
+    fail            it fails, without any file
+    expire          it expires: the first half of the lines is answered
+    hang            it stays in progress
+
 Control: GET and DELETE /control/requests (each has the Unix times `at` and `until`, and its `usage`), PUT
 /control/default {"behaviour": …}, PUT /control/queue {"behaviours": […]}, PUT /control/content {"content": …}, PUT
-/control/models {"models": […], "status": …}: what GET /v1/models answers.
+/control/models {"models": […], "status": …}: what GET /v1/models answers; GET /control/batches: the lines of each.
 """
 
 import argparse
@@ -54,6 +63,7 @@ import signal
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -62,7 +72,18 @@ Json = dict[str, Any]
 
 NAMES = frozenset(
     {"ok", "slow", "lognormal", "drip", "hang", "reset", "cut", "garbage", "empty", "refusal", "filtered"}
-    | {"left", "truncated", "truncated-json", "wrong-schema", "no-usage", "odd-usage", "partial", "twice", "spoilt"}
+    | {
+        "lose",
+        "left",
+        "truncated",
+        "truncated-json",
+        "wrong-schema",
+        "no-usage",
+        "odd-usage",
+        "partial",
+        "twice",
+        "spoilt",
+    }
 )
 VECTOR = 16
 # 99 of 100 draws from the standard normal distribution are below this.
@@ -161,6 +182,89 @@ def streamed(completion: Json, asked: Json) -> Response:
     return Response(body=b"".join(made), headers={"content-type": "text/event-stream"}, events=made)
 
 
+def uploaded(headers: dict[str, str], body: bytes) -> tuple[str, bytes]:
+    """Take a form with a purpose and a file apart."""
+    boundary = headers["content-type"].partition("boundary=")[2].strip('"').encode()
+    fields: dict[str, bytes] = {}
+    for part in body.split(b"--" + boundary)[1:-1]:
+        head, _, content = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        if found := re.search(rb'name="(\w+)"', head):
+            fields[found[1].decode()] = content.removesuffix(b"\r\n")
+    return fields["purpose"].decode(), fields["file"]
+
+
+class Batches:
+    """Files and batches of them; `complete` answers the body of a line."""
+
+    def __init__(self, complete: Callable[[Json, dict[str, str]], "Response | None"]) -> None:
+        self.complete = complete
+        self.behaviour = "complete"
+        self.files: dict[str, bytes] = {}
+        self.batches: dict[str, Json] = {}
+
+    def route(self, method: str, path: str, headers: dict[str, str], record: Json) -> "Response | None":
+        parts = path.partition("?")[0].removeprefix("/v1/").split("/")
+        match method, parts:
+            case "POST", ["files"]:
+                purpose, content = record["form"]
+                return Response.of({"id": self.keep(content), "object": "file", "purpose": purpose})
+            case "GET", ["files", file, "content"] if file in self.files:
+                return Response(body=self.files[file], headers={"content-type": "application/octet-stream"})
+            case "POST", ["batches"]:
+                return self.make(record["body"])
+            case "GET", ["batches"]:
+                return Response.of({"object": "list", "data": [*self.batches.values()][::-1], "has_more": False})
+            case "GET", ["batches", batch] if batch in self.batches:
+                self.go_on(self.batches[batch], headers)
+                return Response.of(self.batches[batch])
+        return None
+
+    def keep(self, content: bytes) -> str:
+        name = f"file-{len(self.files) + 1}"
+        self.files[name] = content
+        return name
+
+    def make(self, asked: Json) -> "Response":
+        wanted = {"input_file_id", "endpoint", "completion_window", "metadata"}
+        if set(asked) != wanted or asked["input_file_id"] not in self.files or asked["completion_window"] != "24h":
+            return Response.of({"error": {"message": "no such batch", "code": "invalid_request"}}, 400)
+        made = {"id": f"batch_{len(self.batches) + 1}", "object": "batch", "status": "validating", **asked}
+        self.batches[made["id"]] = made
+        return Response.of(made)
+
+    def go_on(self, batch: Json, headers: dict[str, str]) -> None:
+        if batch["status"] not in {"validating", "in_progress"}:
+            return
+        lines = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]
+        match self.behaviour:
+            case "hang":
+                batch["status"] = "in_progress"
+            case "fail":
+                batch["status"] = "failed"
+            case "expire":
+                self.answer(batch, lines[: len(lines) // 2], headers)
+                batch["status"] = "expired"
+            case _:
+                self.answer(batch, lines, headers)
+                batch["status"] = "completed"
+
+    def answer(self, batch: Json, lines: list[Json], headers: dict[str, str]) -> None:
+        written: dict[str, list[bytes]] = {"output_file_id": [], "error_file_id": []}
+        for line in reversed(lines):  # in any order
+            record: Json = {"body": line["body"]}
+            response = self.complete(record, headers)
+            if response is None or record["behaviour"] == "lose":
+                continue
+            said = response.body
+            if record["behaviour"] != "garbage":
+                answer = {"status_code": response.status, "body": json.loads(response.body)}
+                said = json.dumps({"id": "x", "custom_id": line["custom_id"], "response": answer}).encode()
+            written["output_file_id" if response.status == HTTPStatus.OK else "error_file_id"].append(said)
+        for name, content in written.items():
+            if content:
+                batch[name] = self.keep(b"\n".join(content) + b"\n")
+
+
 class Reader(asyncio.StreamReader):
     """A reader that tells when the client has gone, without taking a byte."""
 
@@ -188,6 +292,7 @@ class Server:
         self.models = ["stand-in"]
         self.models_status = 200
         self.ids = itertools.count(1)
+        self.batches = Batches(self.complete)
         self.dice = random.Random(1)  # noqa: S311  # latencies, the same in every run, and no secrets
 
     async def serve(self, reader: Reader, writer: asyncio.StreamWriter) -> None:
@@ -251,6 +356,8 @@ class Server:
         if path.startswith("/control/"):
             return self.control(method, path.removeprefix("/control/"), body)
         self.requests.append(record)
+        if (method, path) == ("POST", "/v1/files"):
+            record["form"], body = uploaded(headers, body), b""
         try:
             record["body"] = json.loads(body) if body else None
         except ValueError:
@@ -262,13 +369,24 @@ class Server:
                 return self.embed(record["body"])
             case "GET", "/v1/models":
                 return self.listed(headers)
-        return self.error(404, "no such path", headers)
+        return self.batches.route(method, path, headers, record) or self.error(404, "no such path", headers)
 
     def control(self, method: str, what: str, body: bytes) -> Response:
         given = json.loads(body) if body else {}
         match method, what:
             case "GET", "requests":
-                return Response.of(self.requests)
+                shown = ({name: one[name] for name in one if name != "form"} for one in self.requests)
+                return Response.of(list(shown))
+            case "GET", "batches":
+                lines = {
+                    batch["id"]: [json.loads(line) for line in self.batches.files[batch["input_file_id"]].splitlines()]
+                    for batch in self.batches.batches.values()
+                }
+                return Response.of(lines)
+            case "DELETE", "batches":
+                self.batches = Batches(self.complete)
+            case "PUT", "batches" if given["behaviour"] in {"complete", "fail", "expire", "hang"}:
+                self.batches.behaviour = given["behaviour"]
             case "DELETE", "requests":
                 self.requests.clear()
             case "PUT", "default" if is_behaviour(given["behaviour"]):

@@ -55,7 +55,16 @@ class StandIn:
     def models(self, *models: str, status: int = 200) -> None:
         self._call("PUT", "models", {"models": models, "status": status})
 
+    def batches(self, behaviour: str) -> None:
+        self._call("PUT", "batches", {"behaviour": behaviour})
+
+    def lines(self) -> dict[str, list[dict[str, Any]]]:
+        """Give the lines of each batch."""
+        found: dict[str, list[dict[str, Any]]] = self._call("GET", "batches")
+        return found
+
     def reset(self) -> None:
+        self._call("DELETE", "batches")
         self._call("DELETE", "requests")
         self.queue()
         self.default("ok")
