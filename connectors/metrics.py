@@ -68,6 +68,16 @@ POSTPONED = Counter(
     "tidegate_postponed", "Requests that no model had time for, to be tried again: alarm, summary, question", ["kind"]
 )
 
+BATCHES = Counter(
+    "tidegate_batches",
+    "Batches of summaries, by how they ended: completed, failed, expired, cancelled (as the endpoint says), refused (it"
+    " takes none), freed (it never had it), lost (nobody will know)",
+    ["endpoint", "outcome"],
+)
+BATCH_WINDOWS = Counter(
+    "tidegate_batch_windows", "Windows of batches that have ended: answered, unanswered", ["endpoint", "outcome"]
+)
+
 # -- sharing the limits of models --------------------------------------------------------------------------------------
 
 RATES_SHARED = Gauge(

@@ -28,7 +28,7 @@ URL: Final = "/v1/chat/completions"
 # By which of its metadata a batch is known to be ours.
 KEY: Final = "tidegate"
 # How long an upload or a download may take.
-TRANSFER_S = 120.0
+TRANSFER_S = 60.0
 # What is read of a file of answers at the most, and of one line.
 MOST_BYTES, MOST_LINE = 64 * 2**20, 2**20
 # A line that is said to have taken more tokens than that is not to be believed, and their sum could not be stored.

@@ -225,15 +225,19 @@ set state = 'retrying', due_at = excluded.due_at, first_tried = coalesce(tasks.f
 where tasks.state in ('queued', 'running', 'retrying');
 
 -- name: finish_task
+with answered as (delete from batch_items where request_id = %(id)s)
 update tasks set state = 'succeeded', insight = %(insight)s, updated = %(at)s
 where id = %(id)s and state in ('queued', 'running', 'retrying');
 
 -- name: tried_tasks
-select id::text, state, attempts, first_tried from tasks where id = any(%(ids)s::uuid[]);
+select id::text, state, attempts, first_tried as since, due_at as due from tasks where id = any(%(ids)s::uuid[]);
 
 -- name: crowded
 -- By the index of those that wait, whatever the planner thinks of their number today.
-select 1 from tasks where state in ('queued', 'retrying') order by due_at offset %(before)s limit 1;
+select 1 from tasks
+where state in ('queued', 'retrying') and due_at <= %(until)s
+  and not exists (select from batch_items where request_id = tasks.id and answer is not null)
+order by due_at offset %(before)s limit 1;
 
 -- name: due_tasks
 select id::text, device_id, request from tasks
@@ -244,6 +248,62 @@ for update skip locked;
 
 -- name: queue_tasks
 update tasks set state = 'queued', updated = %(now)s where id = any(%(ids)s::uuid[]);
+
+-- name: add_batch_item
+insert into batch_items (request_id, tenant, request, created) values (%(id)s, %(tenant)s, %(request)s, %(at)s)
+on conflict (request_id) do nothing;
+
+-- name: batch_items
+select request_id::text, state, request, answer::text, model, prompt_tokens, completion_tokens, usd, created
+from batch_items where request_id = any(%(ids)s::uuid[]);
+
+-- name: waiting_batch_items
+-- Those whose task waits as well: it is not asked about in another way meanwhile.
+select i.request_id::text, i.request
+from batch_items i join tasks t on t.id = i.request_id
+where i.state = 'waiting' and i.tenant <> all(%(without)s::text[]) and t.state = 'retrying' and t.due_at > %(now)s
+  and exists (select from batch_items first where first.state = 'waiting' and first.created <= %(before)s
+              and first.tenant <> all(%(without)s::text[]))
+order by i.created
+limit %(limit)s
+for update of i skip locked;
+
+-- name: add_batch_line
+insert into batch_lines (batch, line, tenant, windows, held_usd, held_day, scopes)
+values (%(batch)s, %(line)s, %(tenant)s, %(windows)s, %(usd)s, %(day)s, %(scopes)s);
+
+-- name: ask_batch_items
+with taken as (
+    update batch_items i set state = 'asked', batch = %(batch)s, line = w.line, n = w.n
+    from unnest(%(ids)s::uuid[], %(lines)s::integer[], %(numbers)s::integer[]) as w (id, line, n)
+    where i.request_id = w.id
+), theirs as (
+    select id from tasks where id = any(%(ids)s::uuid[]) and state = 'retrying' order by id for update
+)
+update tasks t set due_at = %(due)s, updated = %(now)s from theirs where t.id = theirs.id;
+
+-- name: open_batch
+select id::text, endpoint, remote_id, created from batches where id = %(id)s and state = 'open' for update skip locked;
+
+-- name: batch_lines
+select line, tenant, windows, held_usd, held_day, scopes from batch_lines where batch = %(id)s;
+
+-- name: answer_batch_item
+update batch_items
+set answer = %(answer)s::jsonb, model = %(model)s, prompt_tokens = %(prompt_tokens)s,
+    completion_tokens = %(completion_tokens)s, usd = %(usd)s
+where batch = %(batch)s and line = %(line)s and n = %(n)s;
+
+-- name: end_batch_items
+with over as (
+    update batch_items set state = 'over' where batch = %(batch)s returning request_id
+), theirs as (
+    select t.id from tasks t join over on t.id = over.request_id where t.state = 'retrying' order by t.id for update of t
+)
+update tasks t set due_at = %(now)s, updated = %(now)s from theirs where t.id = theirs.id;
+
+-- name: free_batch_items
+update batch_items set state = 'waiting', batch = null, line = null, n = null where batch = %(batch)s;
 
 -- name: find_task
 select id::text, state, attempts, due_at, request, insight::text, created, updated from tasks where id = %(id)s;

@@ -7,7 +7,7 @@ waited for; while it lasts, nothing more is read from Kafka.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import psycopg
@@ -16,7 +16,8 @@ from psycopg import Connection
 
 from connectors import metrics
 from connectors.errors import UnreachableError
-from connectors.timescale import devices, insights, ledger, policies, schedules, snapshots, tasks, windows
+from connectors.timescale import batches, devices, insights, ledger, policies, schedules, snapshots, tasks, windows
+from connectors.timescale.batches import Ended, Item, Open, Placed, Planned, Waiting
 from connectors.timescale.connection import connect, kind_of
 from connectors.timescale.devices import DeviceKnown, DeviceSeen, Limits
 from connectors.timescale.ledger import Counts, Marks, PartitionKey, Row
@@ -120,9 +121,9 @@ class Store:
         """Give how far tasks have come (`tasks.tried`)."""
         return self._do(lambda c: tasks.tried(c, ids))
 
-    def crowded(self, *, most: int) -> bool:
-        """Say whether as many tasks as that wait for their turn (`tasks.crowded`)."""
-        return self._do(lambda c: tasks.crowded(c, most))
+    def crowded(self, *, most: int, now: datetime) -> bool:
+        """Say whether as many tasks as that wait for a model's time (`tasks.crowded`)."""
+        return self._do(lambda c: tasks.crowded(c, most, now))
 
     def queue_due_tasks(self, now: datetime, hand_over: Callable[[Sequence[Due]], None]) -> int:
         """Hand tasks over that are due (`tasks.queue_due`); `hand_over` may be called again after a failure."""
@@ -131,6 +132,37 @@ class Store:
     def run_schedule(self, schedule: Schedule, now: datetime, work: Work) -> bool:
         """Do the last period that is due (`schedules.run`); `work` may be called again after a failure."""
         return self._do(lambda c: schedules.run(c, schedule, now, work))
+
+    def put_off(self, postponed: Sequence[Postponed], at: datetime) -> None:
+        """Have summaries wait for a batch (`batches.put_off`)."""
+        self._do(lambda c: batches.put_off(c, postponed, at))
+
+    def batch_items(self, ids: Sequence[str]) -> dict[str, Item]:
+        """Give what is known of requests that were put off for a batch (`batches.items`)."""
+        return self._do(lambda c: batches.items(c, ids)) if ids else {}
+
+    def form_batch(
+        self,
+        now: datetime,
+        plan: Callable[[Sequence[Waiting]], Planned | None],
+        *,
+        waited: timedelta,
+        without: Sequence[str] = (),
+    ) -> bool:
+        """Make a batch of what waits (`batches.form`); `plan` may be called again after a failure."""
+        return self._do(lambda c: batches.form(c, now=now, waited=waited, without=without, plan=plan))
+
+    def open_batches(self) -> list[str]:
+        """Give the batches that nobody knows the end of (`batches.open_ones`)."""
+        return self._do(batches.open_ones)
+
+    def tend_batch(self, batch: str, now: datetime, handle: Callable[[Open], Placed | Ended | None]) -> bool:
+        """Write down what is said of a batch (`batches.tend`); `handle` may be called again after a failure."""
+        return self._do(lambda c: batches.tend(c, batch, now, handle))
+
+    def forget_batches(self, before: datetime) -> None:
+        """Delete what is older than that of batches (`batches.forget`)."""
+        self._do(lambda c: batches.forget(c, before))
 
     def close(self) -> None:
         """End the connection."""

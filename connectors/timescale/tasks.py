@@ -6,11 +6,11 @@ waits for `due_at`. What has ended stays as it ended.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from psycopg import Connection
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
 from connectors.timescale.ledger import Row
 from connectors.timescale.queries import query
@@ -20,15 +20,21 @@ from schemas.models import AnalysisRequest
 OPEN: Final = frozenset({"queued", "running", "retrying"})
 # How many are handed over in a transaction.
 PAGE = 200
+# Longer than any delay between attempts, and much shorter than what waits for a batch.
+SOON: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """How far a request has come before. `since` is when the attempt began after which it was postponed first."""
+    """How far a request has come before. `since` is when the attempt began after which it was postponed first.
+
+    `due` is when it was to come, or is to come again.
+    """
 
     state: str
     attempts: int
     since: datetime | None
+    due: datetime
 
     @property
     def ended(self) -> bool:
@@ -38,10 +44,13 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """A request that is to be tried again, when it is `due`; `since` is when the attempt began that has failed."""
+    """A request that is to be tried again, when it is `due`.
+
+    `since` is when the attempt began that has failed; None: it has not been tried.
+    """
 
     request: AnalysisRequest
-    since: datetime
+    since: datetime | None
     due: datetime
 
 
@@ -75,16 +84,18 @@ def finish(connection: "Connection[Row]", ends: Iterable[tuple[str, str]], at: d
 
 def tried(connection: "Connection[Row]", ids: Sequence[str]) -> dict[str, Tried]:
     """Give how far these requests have come, those that are tasks."""
-    rows = connection.execute(query("tried_tasks"), {"ids": list(ids)}).fetchall()
-    return {
-        str(task): Tried(str(state), int(str(attempts)), since if isinstance(since, datetime) else None)
-        for task, state, attempts, since in rows
-    }
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(query("tried_tasks"), {"ids": list(ids)}).fetchall()
+    return {row.pop("id"): Tried(**row) for row in rows}
 
 
-def crowded(connection: "Connection[Row]", most: int) -> bool:
-    """Say whether as many tasks as that wait for their turn."""
-    return connection.execute(query("crowded"), {"before": most - 1}).fetchone() is not None
+def crowded(connection: "Connection[Row]", most: int, now: datetime) -> bool:
+    """Say whether as many tasks as that wait for a model's time, now or soon.
+
+    What waits for a batch, or has the answer of one, takes none of it.
+    """
+    values = {"before": most - 1, "until": now + SOON}
+    return connection.execute(query("crowded"), values).fetchone() is not None
 
 
 def queue_due(connection: "Connection[Row]", now: datetime, hand_over: Callable[[Sequence[Due]], None]) -> int:

@@ -38,7 +38,8 @@ class Treasury:
 
         A budget that is None has no limit; one of them has.
         """
-        limits = {scope: most for scope, most in _scopes(tenant, total, each).items() if most is not None}
+        most = [one for one in (total, each) if one is not None]
+        limits = dict(zip(scopes(tenant, of_total=total is not None, of_tenant=each is not None), most, strict=True))
         values = {"scopes": list(limits), "limits": list(limits.values()), "need": need}
         while True:
             (row,) = await self._run("grant_budget", values)
@@ -51,8 +52,8 @@ class Treasury:
         self, day: date, tenant: str, usd: Decimal, *, total: Decimal | None, each: Decimal | None
     ) -> None:
         """Give back what was granted of a day and not used; less than nothing where more was used."""
-        scopes = [scope for scope, most in _scopes(tenant, total, each).items() if most is not None]
-        await self._run("give_back_budget", {"day": day, "scopes": scopes, "usd": usd})
+        taken = scopes(tenant, of_total=total is not None, of_tenant=each is not None)
+        await self._run("give_back_budget", {"day": day, "scopes": taken, "usd": usd})
 
     async def record(self, spent: Sequence[Spent]) -> None:
         """Add to what was spent today. After an error nobody knows whether it was added."""
@@ -68,5 +69,6 @@ class Treasury:
         return await self._pool.run(query(name), values)
 
 
-def _scopes(tenant: str, total: Decimal | None, each: Decimal | None) -> Mapping[str, Decimal | None]:
-    return {TOTAL: total, f"tenant/{tenant}": each}
+def scopes(tenant: str, *, of_total: bool, of_tenant: bool) -> list[str]:
+    """Name the budgets that a tenant's money is taken from."""
+    return [TOTAL] * of_total + [f"tenant/{tenant}"] * of_tenant

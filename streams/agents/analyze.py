@@ -4,9 +4,11 @@ The steps, in the order that makes a crash repeat a model call at the most, neve
 1. read the request; what cannot be used goes to `dead-letters`;
 2. if its insight stands already (the request came twice, or we died after step 5), go on with that;
    if it is a task that somebody ended meanwhile, that is all;
-3. look the window up, where it did not come with the request: that of a summary, or of somebody's question;
-4. ask a model; where there is none, or it does not help, answer by rules, and say so in `source`; if it only has no
-   time, postpone the request, and that is all: it comes again (`streams.agents.retries`);
+3. look the window up, where it did not come with the request: that of a summary, or of somebody's question; if an
+   endpoint takes batches, put a summary off for one, and that is all: it comes again with an answer
+   (`streams.agents.batches`);
+4. ask a model, unless a batch has answered; where there is none, or it does not help, answer by rules, and say so in
+   `source`; if it only has no time, postpone the request, and that is all: it comes again (`streams.agents.retries`);
 5. store the insight and read back the one that stands;
 6. confirm that one in `insights`;
 7. tell whoever asked.
@@ -17,7 +19,7 @@ import itertools
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -26,6 +28,8 @@ from connectors import metrics
 from connectors.clock import Clock
 from connectors.errors import ConnectorError, SlowDownError
 from connectors.kafka.producer import Outgoing, Producer
+from connectors.llm.prices import Usage
+from connectors.timescale.batches import Item
 from connectors.timescale.store import Store
 from connectors.timescale.tasks import Postponed, Tried
 from schemas.codec import decode, encode
@@ -34,6 +38,8 @@ from schemas.fields import Source
 from schemas.models import AnalysisRequest, Insight
 from schemas.topics import INSIGHTS
 from streams.agents import letters, lookup
+from streams.agents.batch_results import answer_of_batch, spent_on
+from streams.agents.batches import LONGEST
 from streams.agents.gathering import Gathering
 from streams.agents.lookup import is_needed, look_up
 from streams.agents.packing import Session, Told
@@ -66,6 +72,21 @@ class Outside:
     clock: Clock
     model: Asks | None
     memory: Memory | None = None
+    # Whether summaries may be put off for a batch.
+    takes_batches: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is known of a request that came before: its insight, how far it has come, and what a batch was asked."""
+
+    stands: Insight | None = None
+    tried: Tried | None = None
+    item: Item | None = None
+
+    def waits(self, now: datetime) -> bool:
+        """Say whether it is to come again when a batch has ended."""
+        return self.item is not None and self.item.state != "over" and self.tried is not None and self.tried.due > now
 
 
 class Analyst:
@@ -83,6 +104,7 @@ class Analyst:
         self._storing = Gathering(self._store, self._thread)
         self._beginning = Gathering(self._begin, self._thread)
         self._postponing = Gathering(self._postpone, self._thread)
+        self._putting_off = Gathering(self._put_off, self._thread)
         self._finishing = Gathering(self._finish, self._thread)
 
     async def start(self) -> None:
@@ -96,17 +118,14 @@ class Analyst:
         except PoisonError as error:
             await self._refuse(record, error)
             return
-        stands, tried = await self._standing.do(request)  # step 2
+        past = await self._standing.do(request)  # step 2
+        stands, tried = past.stands, past.tried
         # What people ask is a task, and what was postponed before.
         is_task = request.question is not None or tried is not None
         if stands is None:
             if tried is not None and tried.ended:
                 return
-            if is_needed(request):
-                request = await self._looking_up.do(request)  # step 3
-            if is_task:
-                await self._beginning.do(request)
-            answer = await self._answer(request, tried)  # step 4
+            answer = await self._find_answer(request, past)
             if answer is None:
                 return
             stands = await self._storing.do(answer)  # step 5
@@ -123,15 +142,36 @@ class Analyst:
             letters.of_poison(batch, poison, stage="analyze", region=self._region, clock=self._outside.clock)
         )
 
-    async def _answer(self, request: AnalysisRequest, tried: Tried | None) -> Insight | None:
+    async def _find_answer(self, request: AnalysisRequest, past: Past) -> Insight | None:
+        """Give the answer of a batch, else a model's, else that of rules; None if it comes again later."""
+        now, tried = self._outside.clock.now(), past.tried
+        if tried is not None and past.waits(now):
+            # It came twice. Should it have been published just now, it is again: it is never forgotten.
+            await self._putting_off.do(Postponed(request, None, tried.due))
+            return None
+        answer = None if past.item is None else answer_of_batch(past.item, now)
+        if answer is not None:
+            metrics.ANSWERS.labels("model").inc()
+            return answer
+        if is_needed(request):
+            request = await self._looking_up.do(request)  # step 3
+        if tried is None and kind_of(request) is Kind.SUMMARY and request.samples and self._outside.takes_batches():
+            await self._putting_off.do(Postponed(request, None, now + LONGEST))
+            return None
+        if request.question is not None or tried is not None:
+            await self._beginning.do(request)
+        return await self._answer(request, past)  # step 4
+
+    async def _answer(self, request: AnalysisRequest, past: Past) -> Insight | None:
         """Give a model's answer, else that of rules; None if a model is to be asked later."""
+        tried = past.tried
         now, started = self._outside.clock.now(), self._outside.clock.monotonic()
         since = now if tried is None or tried.since is None else tried.since
         started -= max(0.0, (now - since).total_seconds())
         # About a window that was looked up, and is empty, a model has nothing to say.
         if self._outside.model is not None and (request.samples or not is_needed(request)):
             try:
-                return await self._by_model(self._outside.model, request, started)
+                return await self._by_model(self._outside.model, request, started, spent_on(past.item))
             except (ConnectorError, RefusedAnswerError) as error:
                 attempts = 1 if tried is None else tried.attempts + 1
                 if isinstance(error, SlowDownError) and await self._try_again(request, attempts, since, error):
@@ -142,10 +182,11 @@ class Analyst:
         metrics.ANSWERS.labels("rules").inc()
         return insight(request, explain(request), self._origin(started))
 
-    async def _by_model(self, model: Asks, request: AnalysisRequest, started: float) -> Insight:
+    async def _by_model(self, model: Asks, request: AnalysisRequest, started: float, spent: Usage) -> Insight:
         talk = await self._talks.before(request)
         facts = Facts.of(request, talk.earlier)
         told = await model.ask(facts, lambda answer: check(answer, request), talk.session)
+        told = replace(told, usage=told.usage + spent)
         answer = insight(request, told.answer, self._origin(started, told, fingerprint(facts)))
         await self._talks.remember(request, told.answer.summary, told.endpoint)
         metrics.ANSWERS.labels("stand-in" if told.stood_in else "model").inc()
@@ -178,10 +219,11 @@ class Analyst:
 
     # -- on the store's thread -----------------------------------------------------------------------------------------
 
-    def _find(self, requests: Sequence[AnalysisRequest]) -> list[tuple[Insight | None, Tried | None]]:
+    def _find(self, requests: Sequence[AnalysisRequest]) -> list[Past]:
         stand = self._outside.store.insights([insight_id(one) for one in requests])
         tried = self._outside.store.tried_tasks([one.id for one in requests])
-        return [(stand.get(insight_id(one)), tried.get(one.id)) for one in requests]
+        items = self._outside.store.batch_items([one.id for one in requests if one.id in tried])
+        return [Past(stand.get(insight_id(one)), tried.get(one.id), items.get(one.id)) for one in requests]
 
     def _store(self, answers: Sequence[Insight]) -> list[Insight]:
         stand = self._outside.store.store_insights(answers)
@@ -192,10 +234,14 @@ class Analyst:
         return [None] * len(requests)
 
     def _postpone(self, wanted: Sequence[Postponed]) -> list[bool]:
-        crowded = self._outside.store.crowded(most=MOST_WAITING)
+        crowded = self._outside.store.crowded(most=MOST_WAITING, now=self._outside.clock.now())
         may = [not crowded or kind_of(one.request) is Kind.QUESTION for one in wanted]
         self._outside.store.postpone_tasks(list(itertools.compress(wanted, may)), self._outside.clock.now())
         return may
+
+    def _put_off(self, wanted: Sequence[Postponed]) -> list[None]:
+        self._outside.store.put_off(wanted, self._outside.clock.now())
+        return [None] * len(wanted)
 
     def _finish(self, ends: Sequence[tuple[str, str]]) -> list[None]:
         self._outside.store.finish_tasks(ends, self._outside.clock.now())

@@ -1,11 +1,14 @@
 """The slow lane, put together."""
 
+from dataclasses import replace
+
 from connectors.clock import SystemClock
 from connectors.kafka.producer import Producer
 from connectors.timescale.store import Store
 from schemas.topics import ANALYSIS_REQUESTS
 from streams.agents.analyze import Analyst, Outside
 from streams.agents.analyze_lane import AnalyzeLane, Schedule
+from streams.agents.batches import Batches
 from streams.agents.packing import Packer
 from streams.agents.retries import Retries
 from streams.agents.summaries import Every, Summaries
@@ -34,13 +37,19 @@ def build(settings: Settings) -> Lane:
     # Who waits for Kafka in a transaction has a store of its own.
     stores = [store, Store(settings.database)]
     schedules: list[Schedule] = [Retries(stores[-1], producer, SystemClock())]
-    schedules += asked.upkeep if asked is not None else []
+    if asked is not None:
+        schedules += asked.upkeep
+        stores.append(Store(settings.database))
+        members, windows = (lambda: asked.pool.members), settings.llm.windows_per_call
+        schedules.append(Batches(stores[-1], members, asked.door, SystemClock(), windows=windows))
     if settings.analyze.summaries != "off":
         stores.append(Store(settings.database))
         every = Every(settings.analyze.summaries)
         schedules.append(Summaries(stores[-1], producer, SystemClock(), region=settings.region, every=every))
-    memory = asked.memory if asked is not None else None
-    analyst = Analyst(Outside(store, producer, SystemClock(), packer, memory), region=settings.region)
+    outside = Outside(store, producer, SystemClock(), packer)
+    if asked is not None:
+        outside = replace(outside, memory=asked.memory, takes_batches=asked.take_batches)
+    analyst = Analyst(outside, region=settings.region)
     lane = AnalyzeLane(analyst, in_flight=in_flight, waiting=max(WAITING_REQUESTS, 2 * in_flight), schedules=schedules)
     group = settings.kafka.group(LaneName.ANALYZE)
     options = LaneOptions(group, ANALYSIS_REQUESTS.name, REQUESTS_A_BATCH, without_position="earliest")

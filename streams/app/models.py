@@ -33,11 +33,16 @@ class Models:
     """A pool, what has to be done beside its calls, and what it is connected to."""
 
     pool: Pool
+    door: Door
     upkeep: Sequence[Upkeep]
     memory: Conversations | None
     rates: Rates | None
     board: Board | None
     treasury: Treasury
+
+    def take_batches(self) -> bool:
+        """Say whether any endpoint takes batches now."""
+        return any(member.endpoint.batch for member in self.pool.members.values())
 
     async def close(self) -> None:
         """Give back what was leased, write down what was spent, and end all connections."""
@@ -84,7 +89,7 @@ def build(settings: Settings) -> Models | None:
             await board.tell(report.report(pool, clock.monotonic()))
 
         upkeep.append(Upkeep("telling how the endpoints do", tell, every_s=TELL_EVERY_S))
-    return Models(pool, upkeep, memory, rates, board, treasury)
+    return Models(pool, door, upkeep, memory, rates, board, treasury)
 
 
 def _rates(redis: RedisSettings, endpoints: Sequence[Endpoint], worker: str) -> Rates | None:

@@ -69,7 +69,7 @@ def test_what_is_postponed_again_knows_since_when_and_how_often_it_was_tried(sto
         store.postpone_tasks([postponed("a", due=at + SECOND, since=at)], at)
     assert fetch(STATES) == [("a", "retrying", 3, NOON + 21 * SECOND, NOON)]
     found = store.tried_tasks([request("a").id, request("b").id])
-    assert found == {request("a").id: Tried("retrying", 3, NOON)}
+    assert found == {request("a").id: Tried("retrying", 3, NOON, NOON + 21 * SECOND)}
     assert not found[request("a").id].ended
 
 
@@ -188,6 +188,6 @@ def test_it_is_crowded_when_many_wait_for_their_turn(store: Store, fetch: Fetch)
     store.begin_tasks([request("running")], NOON)
     store.queue_due_tasks(NOON + SECOND, Handed())
     store.postpone_tasks([postponed("c")], NOON)
-    assert (store.crowded(most=4), store.crowded(most=3)) == (False, True)
+    assert (store.crowded(most=4, now=NOON), store.crowded(most=3, now=NOON)) == (False, True)
     fetch("update tasks set state = 'succeeded' where device_id = 'c' returning 1")
-    assert not store.crowded(most=3)
+    assert not store.crowded(most=3, now=NOON)
