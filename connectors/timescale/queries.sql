@@ -225,9 +225,10 @@ set state = 'retrying', due_at = excluded.due_at, first_tried = coalesce(tasks.f
 where tasks.state in ('queued', 'running', 'retrying');
 
 -- name: finish_task
-with answered as (delete from batch_items where request_id = %(id)s)
+-- What was put off for a batch goes first, as whoever ends a batch takes them: or the two could wait for each other.
+with answered as (delete from batch_items where request_id = %(id)s returning 1)
 update tasks set state = 'succeeded', insight = %(insight)s, updated = %(at)s
-where id = %(id)s and state in ('queued', 'running', 'retrying');
+where (select count(*) from answered) >= 0 and id = %(id)s and state in ('queued', 'running', 'retrying');
 
 -- name: tried_tasks
 select id::text, state, attempts, first_tried as since, due_at as due from tasks where id = any(%(ids)s::uuid[]);

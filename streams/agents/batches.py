@@ -204,9 +204,12 @@ class Batches:
             usd = price.most(request_bytes(line.prompt.system, line.prompt.user, Answers), most)
             try:
                 paid.append((line, await self._door.hold(line.tenant, usd)))
-            except (BudgetSpentError, BudgetAwayError) as error:
+            except BudgetSpentError as error:
                 log.info("summaries go on waiting for a batch: %s", error)
                 self._broke[line.tenant] = self._clock.monotonic() + BROKE_S
+            except BudgetAwayError as error:
+                log.warning("summaries go on waiting for a batch: %s", error)
+                break
         return paid
 
     async def _tend(self, batch: Open) -> Placed | Ended | None:
