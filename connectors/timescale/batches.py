@@ -5,7 +5,7 @@ while its request waits in `tasks` until it is due. Whoever works on a batch hol
 has cost and what comes back of the money that was set aside are written in one transaction, so each counts once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -18,8 +18,8 @@ from connectors.money import Held, Spent
 from connectors.timescale import tasks
 from connectors.timescale.ledger import Row
 from connectors.timescale.queries import query
-from connectors.timescale.tasks import Postponed
 from connectors.timescale.treasury import scopes
+from schemas.models import AnalysisRequest
 
 # How many windows a batch has at the most.
 MOST_WINDOWS: Final = 5_000
@@ -118,12 +118,13 @@ class Item:
     created: datetime
 
 
-def put_off(connection: "Connection[Row]", postponed: Sequence[Postponed], at: datetime) -> None:
+def put_off(connection: "Connection[Row]", requests: Iterable[AnalysisRequest], due: datetime, at: datetime) -> None:
     """Have summaries wait for a batch, as tasks that are due when none has answered them. Some may wait already."""
-    ordered = sorted(postponed, key=lambda one: one.request.id)
+    # In the order of their ids, or two workers that put off the same ones could wait for each other.
+    rows = [tasks.row(one, at) | {"due": due} for one in sorted(requests, key=lambda one: one.id)]
     with connection.transaction(), connection.cursor() as cursor:
-        tasks.postpone(connection, ordered, at)
-        cursor.executemany(query("add_batch_item"), [tasks.row(one.request, at) for one in ordered])
+        cursor.executemany(query("put_off_task"), rows)
+        cursor.executemany(query("add_batch_item"), rows)
 
 
 def items(connection: "Connection[Row]", ids: Sequence[str]) -> dict[str, Item]:

@@ -224,6 +224,13 @@ set state = 'retrying', due_at = excluded.due_at, first_tried = coalesce(tasks.f
     updated = excluded.updated
 where tasks.state in ('queued', 'running', 'retrying');
 
+-- name: put_off_task
+-- One that is put off already stays due when it is: a batch may have ended just now.
+insert into tasks (id, tenant, device_id, request, state, attempts, due_at, created, updated)
+values (%(id)s, %(tenant)s, %(device_id)s, %(request)s, 'retrying', 1, %(due)s, %(at)s, %(at)s)
+on conflict (id) do update set state = 'retrying', updated = excluded.updated
+where tasks.state in ('queued', 'running', 'retrying');
+
 -- name: finish_task
 -- What was put off for a batch goes first, as whoever ends a batch takes them: or the two could wait for each other.
 with answered as (delete from batch_items where request_id = %(id)s returning 1)

@@ -133,9 +133,9 @@ class Store:
         """Do the last period that is due (`schedules.run`); `work` may be called again after a failure."""
         return self._do(lambda c: schedules.run(c, schedule, now, work))
 
-    def put_off(self, postponed: Sequence[Postponed], at: datetime) -> None:
+    def put_off(self, requests: Sequence[AnalysisRequest], due: datetime, at: datetime) -> None:
         """Have summaries wait for a batch (`batches.put_off`)."""
-        self._do(lambda c: batches.put_off(c, postponed, at))
+        self._do(lambda c: batches.put_off(c, requests, due, at))
 
     def batch_items(self, ids: Sequence[str]) -> dict[str, Item]:
         """Give what is known of requests that were put off for a batch (`batches.items`)."""

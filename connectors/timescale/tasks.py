@@ -44,13 +44,10 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """A request that is to be tried again, when it is `due`.
-
-    `since` is when the attempt began that has failed; None: it has not been tried.
-    """
+    """A request that is to be tried again, when it is `due`; `since` is when the attempt began that has failed."""
 
     request: AnalysisRequest
-    since: datetime | None
+    since: datetime
     due: datetime
 
 

@@ -145,9 +145,9 @@ class Analyst:
     async def _find_answer(self, request: AnalysisRequest, past: Past) -> Insight | None:
         """Give the answer of a batch, else a model's, else that of rules; None if it comes again later."""
         now, tried = self._outside.clock.now(), past.tried
-        if tried is not None and past.waits(now):
+        if past.waits(now):
             # It came twice. Should it have been published just now, it is again: it is never forgotten.
-            await self._putting_off.do(Postponed(request, None, tried.due))
+            await self._putting_off.do(request)
             return None
         answer = None if past.item is None else answer_of_batch(past.item, now)
         if answer is not None:
@@ -156,7 +156,7 @@ class Analyst:
         if is_needed(request):
             request = await self._looking_up.do(request)  # step 3
         if tried is None and kind_of(request) is Kind.SUMMARY and request.samples and self._outside.takes_batches():
-            await self._putting_off.do(Postponed(request, None, now + LONGEST))
+            await self._putting_off.do(request)
             return None
         if request.question is not None or tried is not None:
             await self._beginning.do(request)
@@ -239,9 +239,10 @@ class Analyst:
         self._outside.store.postpone_tasks(list(itertools.compress(wanted, may)), self._outside.clock.now())
         return may
 
-    def _put_off(self, wanted: Sequence[Postponed]) -> list[None]:
-        self._outside.store.put_off(wanted, self._outside.clock.now())
-        return [None] * len(wanted)
+    def _put_off(self, requests: Sequence[AnalysisRequest]) -> list[None]:
+        now = self._outside.clock.now()
+        self._outside.store.put_off(requests, now + LONGEST, now)
+        return [None] * len(requests)
 
     def _finish(self, ends: Sequence[tuple[str, str]]) -> list[None]:
         self._outside.store.finish_tasks(ends, self._outside.clock.now())

@@ -48,11 +48,12 @@ GATHER: Final = timedelta(seconds=60)
 # How long a request waits for a batch: the day that an endpoint has for one, and some time to look after it.
 LONGEST: Final = timedelta(hours=25)
 # How long a batch that an endpoint was told of may take to show there.
-SHOWS_WITHIN: Final = timedelta(minutes=2)
+SHOWS_WITHIN: Final = timedelta(minutes=5)
 # When nobody will learn any more what became of a batch.
 GIVEN_UP_AFTER: Final = timedelta(days=2)
-# How long rows are kept, for whoever wants to know.
+# How long rows are kept, for whoever wants to know, and how often older ones are looked for.
 KEPT: Final = timedelta(days=7)
+FORGET_EVERY_S: Final = 3600.0
 # How long a batch may be worked on at once: the database ends a transaction that idles for two minutes.
 TEND_S: Final = 90.0
 # How long a tenant without money is left out.
@@ -118,6 +119,7 @@ class Batches:
         # Tenants without money, until when.
         self._broke: dict[str, float] = {}
         self._turn = 0
+        self._forgets_at = float("-inf")
         self._calls: set[Future[Any]] = set()
         self._ends = False
         # No batch is open: without an endpoint that takes any, there is nothing to look for.
@@ -147,9 +149,12 @@ class Batches:
         ):
             made = True
         open_ones = self._store.open_batches()
+        self._unsent = {batch: self._unsent[batch] for batch in open_ones if batch in self._unsent}
         for batch in open_ones:
             self._store.tend_batch(batch, now, lambda one: self._in_loop(loop, self._tend(one)))
-        self._store.forget_batches(now - KEPT)
+        if self._clock.monotonic() >= self._forgets_at:
+            self._store.forget_batches(now - KEPT)
+            self._forgets_at = self._clock.monotonic() + FORGET_EVERY_S
         self._is_idle = not open_ones
         if self._is_idle and self._taker() is None:
             self._store.close()

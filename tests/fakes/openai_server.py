@@ -67,6 +67,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qs
 
 Json = dict[str, Any]
 
@@ -213,11 +214,17 @@ class Batches:
             case "POST", ["batches"]:
                 return self.make(record["body"])
             case "GET", ["batches"]:
-                return Response.of({"object": "list", "data": [*self.batches.values()][::-1], "has_more": False})
+                return self.listed({name: values[0] for name, values in parse_qs(path.partition("?")[2]).items()})
             case "GET", ["batches", batch] if batch in self.batches:
                 self.go_on(self.batches[batch], headers)
                 return Response.of(self.batches[batch])
         return None
+
+    def listed(self, query: dict[str, str]) -> "Response":
+        newest = [*self.batches.values()][::-1]
+        start = 1 + [one["id"] for one in newest].index(query["after"]) if "after" in query else 0
+        end = start + int(query.get("limit", 20))
+        return Response.of({"object": "list", "data": newest[start:end], "has_more": end < len(newest)})
 
     def keep(self, content: bytes) -> str:
         name = f"file-{len(self.files) + 1}"

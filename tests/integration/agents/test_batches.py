@@ -32,7 +32,7 @@ from schemas.fields import Source, deterministic_id
 from schemas.models import AnalysisRequest, Insight
 from streams.agents import analyze
 from streams.agents.analyze import Analyst, Outside
-from streams.agents.batches import Batches
+from streams.agents.batches import SHOWS_WITHIN, Batches
 from streams.agents.packing import Packer
 from streams.agents.retries import Retries
 from tests.fakes.hand_clock import START, HandClock
@@ -442,7 +442,7 @@ async def test_a_worker_that_dies_before_it_sends_leaves_the_windows_to_another_
         batches = lane.batches()
         await batches.look()
         assert fetch(BATCHES) == [("open",)], "it may show there a little later"
-        lane.clock.move(121)
+        lane.clock.move(SHOWS_WITHIN.total_seconds() + 1)
         for _ in range(3):
             await batches.look()
         assert fetch(BATCHES) == [("freed",), ("completed",)]

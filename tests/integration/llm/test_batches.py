@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from connectors.errors import ConnectorError
+from connectors.llm import batches
 from connectors.llm.batches import Question, Remote
 from connectors.llm.errors import BusyEndpointError, RefusedRequestError
 from connectors.llm.settings import Endpoint
@@ -56,11 +57,12 @@ async def test_a_batch_that_is_not_completed_says_so(stand_in: StandIn, behaviou
     assert len(status.files) == (behaviour == "expire")
 
 
-async def test_a_batch_is_found_again_by_its_key(stand_in: StandIn) -> None:
+async def test_a_batch_is_found_again_by_its_key(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "PAGE", 2)
     async with remote(stand_in) as one:
         assert await one.find("mine") is None
-        ids = [await one.submit(key, QUESTIONS, Verdict) for key in ("mine", "other")]
-        assert [await one.find(key) for key in ("mine", "other", "third")] == [*ids, None]
+        ids = [await one.submit(key, QUESTIONS, Verdict) for key in "abcde"]
+        assert [await one.find(key) for key in "abcdef"] == [*ids, None]
 
 
 async def test_a_server_without_batches_refuses(stand_in: StandIn) -> None:

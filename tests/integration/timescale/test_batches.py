@@ -11,7 +11,6 @@ from connectors.money import Held, Spent
 from connectors.timescale.batches import Answered, Ended, Line, Open, Placed, Planned, Waiting
 from connectors.timescale.settings import DatabaseSettings
 from connectors.timescale.store import Store
-from connectors.timescale.tasks import Postponed
 from schemas.fields import deterministic_id
 from schemas.models import AnalysisRequest
 
@@ -51,7 +50,7 @@ def other(database: DatabaseSettings) -> Iterator[Store]:
 
 
 def put_off(store: Store, *devices: str, tenant: str = "acme", at: datetime = NOON) -> None:
-    store.put_off([Postponed(request(device, tenant), None, at + DAY) for device in devices], at)
+    store.put_off([request(device, tenant) for device in devices], at + DAY, at)
 
 
 def planned(waiting: Sequence[Waiting], *, day: date | None = None) -> Planned:
@@ -82,6 +81,16 @@ def test_what_waits_is_taken_once_the_first_has_waited_long_enough(store: Store,
     assert fetch("select count(*) from batch_items where state = 'asked' and line = 1 and n in (1, 2, 3)") == [(3,)]
     assert fetch("select distinct due_at from tasks") == [(NOON + 2 * DAY,)]
     assert not form(store), "nothing waits any more"
+
+
+def test_what_is_put_off_twice_is_due_when_it_was(store: Store, fetch: Fetch) -> None:
+    put_off(store, "a", "b")
+    form(store)
+    store.tend_batch(BATCH, NOON + HOUR, handled(Ended("failed")))
+    store.begin_tasks([request("b")], NOON + HOUR)
+    put_off(store, "a", "b", at=NOON + HOUR)
+    assert fetch("select state, due_at from tasks") == [("retrying", NOON + HOUR)] * 2
+    assert fetch("select state from batch_items") == [("over",)] * 2
 
 
 def test_what_is_asked_about_in_another_way_already_is_not_taken(store: Store, fetch: Fetch) -> None:
