@@ -106,8 +106,8 @@ class Observer:
         return {str(scope): Decimal(str(usd)) for scope, usd in self._connection.execute(query("granted_today"))}
 
     def postponed(self) -> int:
-        """Count the requests that wait for a model to have time."""
-        return self._count("select count(*) from tasks where state = 'retrying'", ())
+        """Count the requests that wait for a model to have time, but for what waits for a batch: that takes a day."""
+        return sum(int(str(count)) for (count,) in self._connection.execute(query("postponed_tasks")))
 
     def devices(self) -> int:
         """Count the devices."""

@@ -171,11 +171,19 @@ def open_ones(connection: "Connection[Row]") -> list[str]:
 
 
 def tend(
-    connection: "Connection[Row]", batch: str, now: datetime, handle: Callable[[Open], Placed | Ended | None]
+    connection: "Connection[Row]",
+    batch: str,
+    now: datetime,
+    handle: Callable[[Open], Placed | Ended | None],
+    *,
+    wait: bool = False,
 ) -> bool:
-    """Write down what `handle` says of an open batch; False if somebody else works on it, or it has ended."""
+    """Write down what `handle` says of an open batch; False if it has ended, or somebody else works on it.
+
+    Who has to be the next to work on it can `wait`.
+    """
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(query("open_batch"), {"id": batch}).fetchone()
+        row = cursor.execute(query("open_batch", locked="" if wait else "skip locked"), {"id": batch}).fetchone()
         if row is None:
             return False
         lines = cursor.execute(query("batch_lines"), {"id": batch}).fetchall()
@@ -187,6 +195,11 @@ def tend(
                 _end(connection, batch, now, ended)
                 _give_back(connection, lines, ended.took)
     return True
+
+
+def release(connection: "Connection[Row]", now: datetime) -> None:
+    """Have what waits for a batch asked about in the usual way: nobody takes any more."""
+    connection.execute(query("release_batch_items"), {"now": now})
 
 
 def forget(connection: "Connection[Row]", before: datetime) -> None:

@@ -247,6 +247,10 @@ where state in ('queued', 'retrying') and due_at <= %(until)s
   and not exists (select from batch_items where request_id = tasks.id and answer is not null)
 order by due_at offset %(before)s limit 1;
 
+-- name: postponed_tasks
+select count(*) from tasks
+where state = 'retrying' and not exists (select from batch_items where request_id = tasks.id and state <> 'over');
+
 -- name: due_tasks
 select id::text, device_id, request from tasks
 where state = 'retrying' and due_at <= %(now)s
@@ -291,7 +295,7 @@ with taken as (
 update tasks t set due_at = %(due)s, updated = %(now)s from theirs where t.id = theirs.id;
 
 -- name: open_batch
-select id::text, endpoint, remote_id, created from batches where id = %(id)s and state = 'open' for update skip locked;
+select id::text, endpoint, remote_id, created from batches where id = %(id)s and state = 'open' for update {locked};
 
 -- name: batch_lines
 select line, tenant, windows, held_usd, held_day, scopes from batch_lines where batch = %(id)s;
@@ -305,6 +309,14 @@ where batch = %(batch)s and line = %(line)s and n = %(n)s;
 -- name: end_batch_items
 with over as (
     update batch_items set state = 'over' where batch = %(batch)s returning request_id
+), theirs as (
+    select t.id from tasks t join over on t.id = over.request_id where t.state = 'retrying' order by t.id for update of t
+)
+update tasks t set due_at = %(now)s, updated = %(now)s from theirs where t.id = theirs.id;
+
+-- name: release_batch_items
+with over as (
+    update batch_items set state = 'over' where state = 'waiting' returning request_id
 ), theirs as (
     select t.id from tasks t join over on t.id = over.request_id where t.state = 'retrying' order by t.id for update of t
 )

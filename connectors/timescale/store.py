@@ -156,9 +156,15 @@ class Store:
         """Give the batches that nobody knows the end of (`batches.open_ones`)."""
         return self._do(batches.open_ones)
 
-    def tend_batch(self, batch: str, now: datetime, handle: Callable[[Open], Placed | Ended | None]) -> bool:
+    def tend_batch(
+        self, batch: str, now: datetime, handle: Callable[[Open], Placed | Ended | None], *, wait: bool = False
+    ) -> bool:
         """Write down what is said of a batch (`batches.tend`); `handle` may be called again after a failure."""
-        return self._do(lambda c: batches.tend(c, batch, now, handle))
+        return self._do(lambda c: batches.tend(c, batch, now, handle, wait=wait))
+
+    def release_batch_items(self, now: datetime) -> None:
+        """Have what waits for a batch asked about in the usual way (`batches.release`)."""
+        self._do(lambda c: batches.release(c, now))
 
     def forget_batches(self, before: datetime) -> None:
         """Delete what is older than that of batches (`batches.forget`)."""

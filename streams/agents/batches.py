@@ -140,10 +140,11 @@ class Batches:
     # -- on the store's thread -----------------------------------------------------------------------------------------
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> bool:
-        if self._is_idle and self._taker() is None:
+        now, nobody_takes, made = self._clock.now(), self._taker() is None, False
+        if nobody_takes and self._is_idle:
             return False
-        now = self._clock.now()
-        made = False
+        if nobody_takes:
+            self._store.release_batch_items(now)
         while self._store.form_batch(
             now, partial(self._plan, loop), waited=GATHER, without=sorted(self._without_money())
         ):
@@ -151,12 +152,14 @@ class Batches:
         open_ones = self._store.open_batches()
         self._unsent = {batch: self._unsent[batch] for batch in open_ones if batch in self._unsent}
         for batch in open_ones:
-            self._store.tend_batch(batch, now, lambda one: self._in_loop(loop, self._tend(one)))
+            # Of what is not sent yet only this worker knows what it asks; others may just be looking for it.
+            wait = batch in self._unsent
+            self._store.tend_batch(batch, now, lambda one: self._in_loop(loop, self._tend(one)), wait=wait)
         if self._clock.monotonic() >= self._forgets_at:
             self._store.forget_batches(now - KEPT)
             self._forgets_at = self._clock.monotonic() + FORGET_EVERY_S
         self._is_idle = not open_ones
-        if self._is_idle and self._taker() is None:
+        if nobody_takes and self._is_idle:
             self._store.close()
         return made or bool(open_ones)
 

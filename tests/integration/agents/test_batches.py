@@ -551,6 +551,20 @@ async def test_an_endpoint_that_takes_no_more_batches_still_gives_what_it_was_as
     assert lane.sources() == {Source.MODEL}
 
 
+async def test_what_waits_is_asked_about_at_once_when_no_endpoint_takes_batches_any_more(
+    database: DatabaseSettings, stand_in: StandIn, fetch: Fetch
+) -> None:
+    async with lane_at(stand_in, database) as lane:
+        await lane.ask(FEW)
+    async with lane_at(stand_in, database, batch=False) as lane:
+        batches = lane.batches()
+        assert not await batches.look()
+        assert await lane.come_again() == 4
+        assert lane.sources() == {Source.MODEL}
+    assert stand_in.lines() == {}
+    assert fetch(ITEMS) == []
+
+
 async def test_it_is_counted_how_batches_end(database: DatabaseSettings, stand_in: StandIn) -> None:
     def counted() -> list[float]:
         labels = [("tidegate_batches_total", "completed"), ("tidegate_batch_windows_total", "answered")]

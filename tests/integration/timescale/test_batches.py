@@ -1,6 +1,7 @@
 """The tables of batches: who holds one holds it alone, and what it has cost is counted once."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 
 from connectors.money import Held, Spent
 from connectors.timescale.batches import Answered, Ended, Line, Open, Placed, Planned, Waiting
+from connectors.timescale.connection import connect
+from connectors.timescale.queries import query
 from connectors.timescale.settings import DatabaseSettings
 from connectors.timescale.store import Store
 from schemas.fields import deterministic_id
@@ -129,6 +132,34 @@ def test_a_batch_is_in_one_pair_of_hands(store: Store, other: Store, fetch: Fetc
     store.tend_batch(BATCH, NOON, handled(Ended("completed")))
     assert not other.tend_batch(BATCH, NOON, handled(Ended("lost"))), "it ends once"
     assert fetch("select state from batches") == [("completed",)]
+
+
+def test_whoever_has_to_be_next_waits(store: Store, other: Store, in_thread: ThreadPoolExecutor) -> None:
+    put_off(store, "a")
+    form(store)
+    waiting: list[Future[bool]] = []
+
+    def handle(batch: Open) -> None:
+        waiting.append(in_thread.submit(other.tend_batch, batch.id, NOON, handled(Placed("next")), wait=True))
+
+    assert store.tend_batch(BATCH, NOON, handle)
+    assert waiting[0].result(20)
+    seen: list[Open] = []
+    store.tend_batch(BATCH, NOON, handled(None, seen))
+    assert seen[0].remote_id == "next"
+
+
+def test_what_waits_for_a_batch_is_not_waited_for(store: Store, database: DatabaseSettings) -> None:
+    def postponed() -> object:
+        with connect(database, autocommit=True) as connection:
+            return connection.execute(query("postponed_tasks")).fetchone()
+
+    put_off(store, "a")
+    assert postponed() == (0,)
+    form(store)
+    assert postponed() == (0,)
+    store.tend_batch(BATCH, NOON, handled(Ended("failed")))
+    assert postponed() == (1,)
 
 
 def test_what_fails_while_a_batch_is_held_changes_nothing(store: Store, fetch: Fetch) -> None:
