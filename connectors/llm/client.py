@@ -23,6 +23,7 @@ from connectors.llm.settings import Endpoint, OutputLimit, Tier
 A = TypeVar("A", bound=BaseModel)
 
 CONNECT_TIMEOUT_S = 5.0
+SHORTEST_KEY = 8
 
 # Statuses that pass by themselves, beside 5xx: the server's own timeout, a conflict of locks, too early, too many.
 _PASSING = frozenset({408, 409, 425, 429})
@@ -193,7 +194,12 @@ class Model:
             listed = _Models.model_validate_json(body)
         except ValidationError as error:
             raise WrongAnswerError(self.name, "protocol", _first(error)) from None
-        return frozenset(model.id for model in listed.data)
+        return frozenset(model.id for model in listed.data if not self._repeats_key(model.id))
+
+    def _repeats_key(self, text: str) -> bool:
+        # A server may repeat the key anywhere. (A shorter one is no key, but what stands for none.)
+        key = self._client.api_key
+        return len(key) >= SHORTEST_KEY and key in text
 
     def _limited(self, output_tokens: int | None) -> dict[str, int] | None:
         limit = self._endpoint.output_limit
