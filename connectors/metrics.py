@@ -61,6 +61,11 @@ MODEL_IN_FLIGHT = Gauge("tidegate_model_calls_in_flight", "Calls that are out", 
 MODEL_LIMIT = Gauge(
     "tidegate_model_calls_limit", "How many calls may be out, as far as the endpoint keeps up", ["endpoint"]
 )
+MODEL_EJECTIONS = Gauge(
+    "tidegate_model_ejections",
+    "How often an endpoint was left alone because it failed, since the worker began",
+    ["endpoint"],
+)
 MODEL_LEFT_ALONE = Gauge(
     "tidegate_model_left_alone", "1 while an endpoint is not called because it fails", ["endpoint"]
 )

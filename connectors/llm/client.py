@@ -96,4 +96,4 @@ class Model:
             listed = _Models.model_validate_json(written)
         except ValidationError as error:
             raise WrongAnswerError(self.name, "protocol", first_wrong(error)) from None
-        return frozenset(model.id for model in listed.data)
+        return frozenset(model.id for model in listed.data if not self._connection.repeats_key(model.id))

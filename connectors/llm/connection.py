@@ -17,6 +17,7 @@ from connectors.llm.headers import retry_after
 from connectors.llm.settings import Endpoint
 
 CONNECT_TIMEOUT_S = 5.0
+SHORTEST_KEY = 8
 
 # Statuses that pass by themselves, beside 5xx: the server's own timeout, a conflict of locks, too early, too many.
 _PASSING = frozenset({408, 409, 425, 429})
@@ -72,6 +73,12 @@ class Connection:
     def base_url(self) -> str:
         """Where it is. It may carry a password."""
         return str(self.client.base_url)
+
+    def repeats_key(self, text: str) -> bool:
+        """Say whether a text holds the key: a server may repeat it anywhere."""
+        key = self.client.api_key
+        # A shorter one is no key, but what stands for none.
+        return len(key) >= SHORTEST_KEY and key in text
 
     async def close(self) -> None:
         """Close the connections."""

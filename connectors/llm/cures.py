@@ -13,7 +13,7 @@ from connectors.llm.settings import Endpoint, OutputLimit
 
 # Names of models are a stranger's text: only those that look like one are shown, and of a long list a part is read.
 _NAME = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,79}", re.ASCII)
-_READ, _SHOWN = 1000, 5
+_READ, _SHOWN = 10_000, 5
 _LEAST_SHOWN = Decimal("0.000001")
 
 # How servers turn down a request in which something is not as they want it.
@@ -199,9 +199,8 @@ def _other_model(known: Known) -> str:
 
 
 def _alike(endpoint: Endpoint, names: frozenset[str]) -> list[str]:
-    """Find the names that are most like the wanted one. A server may repeat the key anywhere, even here."""
-    key = endpoint.api_key.get_secret_value()
-    shown = sorted(name for name in names if _NAME.fullmatch(name) and not (key and key in name))
+    """Find the names that are most like the wanted one."""
+    shown = sorted(filter(_NAME.fullmatch, names))
     return get_close_matches(endpoint.model, shown[:_READ], n=_SHOWN, cutoff=0.0)
 
 

@@ -5,6 +5,7 @@ So one that died is known before a call finds out, and one that is back is used 
 
 import asyncio
 
+from connectors import metrics
 from connectors.errors import ConnectorError, SlowDownError
 from connectors.llm.pool import Pool
 
@@ -14,11 +15,14 @@ EVERY_S = 5.0
 
 
 async def probe(pool: Pool) -> None:
-    """Ask all endpoints that have no call out: those that have are known better."""
+    """Ask all endpoints that have no call out: those that have are known better. Tell how all of them do."""
     idle = [name for name, state in pool.balancer.states.items() if not state.in_flight]
     alive = await asyncio.gather(*(_is_alive(pool, name) for name in idle))
     for name, answers in zip(idle, alive, strict=True):
         pool.balancer.probed(name, alive=answers)
+    for name, state in pool.balancer.states.items():
+        metrics.MODEL_LEFT_ALONE.labels(name).set(state.breaker.open_until is not None)
+        metrics.MODEL_EJECTIONS.labels(name).set(state.breaker.openings)
     pool.wake()
 
 

@@ -5,7 +5,7 @@ import json
 import logging
 import socket
 import traceback
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -16,23 +16,12 @@ from connectors.llm.completion import Reply
 from connectors.llm.errors import BusyEndpointError, RefusedRequestError, WrongAnswerError
 from connectors.llm.prices import Usage
 from connectors.llm.settings import Endpoint
+from tests.fakes.stand_in import StandIn
 
 KEY = "sk-test-0123456789abcdef"
 SYSTEM, USER = "Be brief.", "What is up with the pümp?"
 # Time enough for any answer that comes at all.
 PATIENCE_S = 30.0
-
-
-class StandIn(Protocol):
-    """The fixture of conftest.py, which tests cannot import."""
-
-    url: str
-
-    def requests(self) -> list[dict[str, Any]]: ...
-    def started(self) -> bool: ...
-    def ended(self, how: str) -> bool: ...
-    def queue(self, *behaviours: str) -> None: ...
-    def content(self, content: str | None) -> None: ...
 
 
 class Part(BaseModel):
@@ -272,3 +261,9 @@ async def test_without_an_address_the_library_decides(stand_in: StandIn, monkeyp
 
     (request,) = stand_in.requests()
     assert request["headers"]["authorization"] == f"Bearer {KEY}"
+
+
+async def test_the_list_of_models_repeats_no_key(stand_in: StandIn) -> None:
+    stand_in.models("gpt", f"the key is {KEY}")
+    async with model(stand_in, "ok") as one:
+        assert await one.models() == {"gpt"}

@@ -1,6 +1,7 @@
 """Who died is known before a call finds out, and who is back is used again at once."""
 
 import pytest
+from prometheus_client import REGISTRY
 
 from connectors.llm import pool as module
 from connectors.llm.breaker import FAILURES
@@ -16,6 +17,8 @@ async def test_no_call_finds_out_that_an_endpoint_died(stand_in: StandIn) -> Non
             await probe(one)
         dead = one.balancer.states["dead"]
         assert dead.breaker.open_until is not None
+        assert REGISTRY.get_sample_value("tidegate_model_left_alone", {"endpoint": "dead"}) == 1
+        assert REGISTRY.get_sample_value("tidegate_model_ejections", {"endpoint": "dead"}) == 1
         assert await ask(one) == "ok"
         assert dead.breaker.failures == 0
 
