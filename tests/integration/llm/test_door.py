@@ -30,6 +30,7 @@ from tests.fakes.stand_in import StandIn
 from tests.integration.llm.test_pool import TIMEOUT_S, Verdict, calls, endpoint
 
 OUTPUT_TOKENS = 1000
+SLOW = "slow:4"
 # A dollar for a million tokens, whatever kind: the most that a call can cost, in tokens.
 MOST = request_bytes("system", "user", Verdict) + 64 + OUTPUT_TOKENS
 COSTS: dict[str, Any] = {"input_usd": 1, "output_usd": 1}
@@ -89,16 +90,17 @@ async def spend(one: Pool, times: int) -> Counter[str]:
 async def test_100_callers_and_money_for_40_calls(
     stand_in: StandIn, database: DatabaseSettings, fetch: Callable[..., list[tuple[object, ...]]]
 ) -> None:
-    model = endpoint(stand_in, "slow:0.5", max_concurrent=100, **COSTS)
+    # None is answered before all have asked, however busy the machine is: what it leaves would pay for another.
+    model = endpoint(stand_in, SLOW, max_concurrent=100, **COSTS)
     treasury = Treasury(database)
     door = Door(budget=Budget(Budgets(total=40 * MOST / DOLLAR), treasury, SystemClock()), accounts=Accounts(treasury))
-    async with pool(model, door=door) as one:
-        assert await spend(one, 100) == {"slow:0.5": 40, "BudgetSpentError": 60}
-        assert calls(stand_in) == {"slow:0.5": 40}
+    async with pool(model, door=door, timeout_s=30.0) as one:
+        assert await spend(one, 100) == {SLOW: 40, "BudgetSpentError": 60}
+        assert calls(stand_in) == {SLOW: 40}
         # What they did not need of it pays for more.
         used = {request["usage"]["total_tokens"] for request in stand_in.requests()}.pop()
         more = 40 * (MOST - used) // MOST
-        assert await spend(one, 100) == {"slow:0.5": more, "BudgetSpentError": 100 - more}
+        assert await spend(one, 100) == {SLOW: more, "BudgetSpentError": 100 - more}
     assert fetch("select granted from budgets") == [((40 + more) * used / DOLLAR,)], "all else was given back"
     assert fetch("select calls, usd, unsettled_usd from spend") == [(40 + more, (40 + more) * used / DOLLAR, 0)]
     await treasury.close()
