@@ -1,0 +1,1 @@
+"""Answers kept: in memory, in Redis, on disk, and found again by their meaning."""
