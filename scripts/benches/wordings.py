@@ -88,7 +88,11 @@ class Named:
     """A noun and an identifier: `pump 23`, `motor M8`."""
 
     nouns: Sequence[Sequence[str]]
-    families: frozenset[str] = frozenset({"classes", "identifiers"})
+
+    @property
+    def families(self) -> frozenset[str]:
+        """Have near misses of classes where there are several nouns."""
+        return frozenset({"classes", "identifiers"} if len(self.nouns) > 1 else {"identifiers"})
 
     def draw(self, dice: Random) -> Meaning:
         """Give a noun and an identifier, of digits or of a letter and digits."""
@@ -109,7 +113,7 @@ class Named:
         del form  # names have no forms
         noun, name = dice.choice(self.nouns[int(meaning[0])]), meaning[1]
         marks = ("", "", "", "no. ", "number ", "#") if name.isdigit() else ("",)
-        return f"{noun} {dice.choice(marks)}{name}"
+        return f"{noun} {dice.choice(marks)}{name}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +259,7 @@ def dressed(text: str, dice: Random) -> str:
     for pattern, short in CONTRACTED.items():
         if dice.random() < 0.5:  # noqa: PLR2004  # half of all
             text = re.sub(pattern, short, text)
+    text = re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", text)
     chance = dice.random()
     if chance < 0.06:  # noqa: PLR2004  # some greet
         text = dice.choice(OPENINGS) + text
