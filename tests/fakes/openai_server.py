@@ -36,6 +36,9 @@ Tokens are bytes: usage says ceil(UTF-8 bytes of the messages' contents / 4) and
 
 Answers are cut off after max_completion_tokens or max_tokens.
 
+POST /v1/embeddings gives vectors, the last text's first; the model's name may be a behaviour that fits: an error, slow,
+drip, hang, reset, cut or garbage.
+
 Files and batches: POST /v1/files takes lines, POST /v1/batches makes a batch of them, GET /v1/batches lists them, the
 newest first. A batch goes on when it is looked at (GET /v1/batches/ID), as PUT /control/batches {"behaviour": …} says:
 
@@ -110,6 +113,10 @@ class Response:
     @classmethod
     def of(cls, content: object, status: int = 200) -> "Response":
         return cls(status, json.dumps(content).encode())
+
+
+# An answer is still to be made.
+OK = Response()
 
 
 def is_behaviour(text: str) -> bool:
@@ -373,7 +380,7 @@ class Server:
             case "POST", "/v1/chat/completions":
                 return self.complete(record, headers)
             case "POST", "/v1/embeddings":
-                return self.embed(record["body"])
+                return self.embed(record["body"], headers)
             case "GET", "/v1/models":
                 return self.listed(headers)
         return self.batches.route(method, path, headers, record) or self.error(404, "no such path", headers)
@@ -413,6 +420,16 @@ class Server:
         behaviour = asked["model"] if is_behaviour(asked["model"]) else self.queued()
         record["behaviour"] = behaviour
         name, _, argument = behaviour.partition(":")
+        if (trouble := self.trouble(name, argument, headers)) is not OK:
+            return trouble
+        completion = self.completion(name, asked)
+        record["usage"] = completion.get("usage")
+        response = streamed(completion, asked) if asked.get("stream") else Response.of(completion)
+        self.shape(response, name, argument)
+        return response
+
+    def trouble(self, name: str, argument: str, headers: dict[str, str]) -> Response | None:
+        """Give what comes in place of an answer, or OK where one is to be made."""
         if name.isdigit():
             response = self.error(int(name), "the server was told to fail", headers)
             if argument:
@@ -425,11 +442,7 @@ class Server:
                 return Response(status=0)
             case "garbage":
                 return Response(body=b"<html>Bad gateway?</html>")
-        completion = self.completion(name, asked)
-        record["usage"] = completion.get("usage")
-        response = streamed(completion, asked) if asked.get("stream") else Response.of(completion)
-        self.shape(response, name, argument)
-        return response
+        return OK
 
     def shape(self, response: Response, name: str, argument: str) -> None:
         match name:
@@ -497,13 +510,21 @@ class Server:
             return json.dumps(by_window(example(schema, schema), asked, name))
         return "{}" if form.get("type") == "json_object" else "stand-in text"
 
-    def embed(self, asked: Json) -> Response:
+    def embed(self, asked: Json, headers: dict[str, str]) -> Response | None:
         """Give each text the unit vector that its SHA-256 makes: equal texts have equal vectors, nothing more."""
+        name, _, argument = asked["model"].partition(":")
+        if is_behaviour(asked["model"]) and (trouble := self.trouble(name, argument, headers)) is not OK:
+            return trouble
         texts = [asked["input"]] if isinstance(asked["input"], str) else asked["input"]
-        data = [{"object": "embedding", "index": at, "embedding": vector(text)} for at, text in enumerate(texts)]
+        length = asked.get("dimensions", VECTOR)
+        data = [
+            {"object": "embedding", "index": at, "embedding": vector(text, length)} for at, text in enumerate(texts)
+        ]
         spent = tokens(sum(len(text.encode()) for text in texts))
         usage = {"prompt_tokens": spent, "total_tokens": spent}
-        return Response.of({"object": "list", "model": asked["model"], "data": data, "usage": usage})
+        response = Response.of({"object": "list", "model": asked["model"], "data": data[::-1], "usage": usage})
+        self.shape(response, name, argument)
+        return response
 
     def error(self, status: int, message: str, headers: dict[str, str]) -> Response:
         # Servers do repeat the key in an error.
@@ -513,8 +534,9 @@ class Server:
         return Response.of({"error": {"message": text, "type": "stand_in", "param": None, "code": code}}, status)
 
 
-def vector(text: str) -> list[float]:
-    raw = [byte - 127.5 for byte in hashlib.sha256(text.encode()).digest()[:VECTOR]]
+def vector(text: str, dimensions: int = VECTOR) -> list[float]:
+    digest = hashlib.sha256(text.encode()).digest()
+    raw = [byte - 127.5 for byte in itertools.islice(itertools.cycle(digest), dimensions)]
     length = sum(each * each for each in raw) ** 0.5
     return [each / length for each in raw]
 
