@@ -47,7 +47,7 @@ SWAPPED = "swapped"
 # So many draws in a row without a new pair: the group has no more.
 PATIENCE = 60
 # How often a near miss keeps the wording and changes nothing but the meaning.
-KEPT_WORDING = 0.4
+KEPT_WORDING = 0.5
 # How often a rewording only fills the slots in another way.
 KEPT_TEMPLATE = 0.1
 SLOT = re.compile(r"\{(\w+)(?:\.(\w+))?\}")
