@@ -11,10 +11,16 @@ curves that the likelihood does not exclude at a level eps form a region that ho
 Who asks the model with a probability of tau and serves otherwise errs with (1 - tau) (1 - alpha) at the most, which
 is delta for tau = 1 - delta / (1 - alpha).
 
+That bounds what is wrong among all answers, the model's included. Of those that are served, up to 1 - alpha may be
+wrong, and with few observations that is much, though little is served then: `among_served` bounds it.
+
 The region is that of the likelihood ratio: with two parameters, curves whose likelihood is at least eps times the
 greatest one (Wilks, 1938: -2 ln of the ratio is chi-squared, whose quantile with 2 degrees of freedom is -2 ln eps).
 It also exists where right and wrong are separable and no best curve does. The curves are those of a fixed grid,
 including steps and constants: where nothing was seen, a steep curve makes the least vanish. No curve falls as s grows.
+
+No logistic curve stays below 1 after a steep rise, as answers do that are wrong now and then however similar the
+question is. So alpha is never more than what was right at s and above allows by itself (which is not in the paper).
 """
 
 import math
@@ -29,8 +35,8 @@ from numpy.typing import NDArray
 # Similarities are told apart in steps of 1/256, and those below the least are never served.
 STEPS = 256
 LEAST = 0.5
-# Below this probability of being right, serving a small part of the time is no bargain: the model is asked always.
-WORTH = 0.5
+# Of what is served, as much may be wrong unless somebody says less.
+AMONG_SERVED = 0.5
 # Fewer observations than this prove nothing, whatever the curves say.
 FEWEST = 8
 # Beyond so many observations all of them count half: what is new weighs more than what is old.
@@ -110,19 +116,22 @@ class Threshold:
             self._alpha = _least_right(self._seen)
         return self._alpha[_step(similarity) - _FIRST]
 
-    def explore_probability(self, similarity: float, delta: float) -> float:
-        """Give tau: how often the model has to be asked, so that at most a share `delta` of the answers is wrong.
+    def explore_probability(self, similarity: float, delta: float, *, among_served: float = AMONG_SERVED) -> float:
+        """Give tau: how often the model has to be asked, so that at most a share `delta` of all answers is wrong.
 
+        It is 1 where more than `among_served` of what is served might be wrong; with both shares equal it is 0 or 1.
         It never grows with the similarity. 1 below LEAST, and for what is no number.
         """
-        alpha = self.right_at_least(similarity)
-        if alpha < WORTH:
+        wrong_at_most = 1.0 - self.right_at_least(similarity)
+        if wrong_at_most > among_served:
             return 1.0
-        return max(0.0, 1.0 - delta / (1.0 - alpha)) if alpha < 1.0 else 0.0
+        return max(0.0, 1.0 - delta / wrong_at_most) if wrong_at_most > 0.0 else 0.0
 
-    def explores(self, similarity: float, delta: float, random: randomness.Random) -> bool:
+    def explores(
+        self, similarity: float, delta: float, random: randomness.Random, *, among_served: float = AMONG_SERVED
+    ) -> bool:
         """Draw whether to ask the model (and to say by `seen` what came of it), rather than to serve."""
-        return random.random() < self.explore_probability(similarity, delta)
+        return random.random() < self.explore_probability(similarity, delta, among_served=among_served)
 
     def _add(self, similarity: float, right: float, wrong: float) -> None:
         if not math.isfinite(similarity):
@@ -179,5 +188,18 @@ def _least_right(seen: dict[int, tuple[float, float]]) -> list[float]:
     # At the level eps = the k-th ratio, the region is the first k curves; at the smallest level it is all of them.
     least = np.minimum.accumulate(right[:, order], axis=1)
     by_level = ((1.0 - ratio[order]) * least).max(axis=1)
-    alpha: list[float] = np.maximum(by_level, (1.0 - _SMALLEST_EPS) * least[:, -1]).tolist()
-    return alpha
+    alpha = np.maximum(by_level, (1.0 - _SMALLEST_EPS) * least[:, -1])
+    capped: list[float] = np.minimum(alpha, 1.0 - _wrong_at_least(places, weights)).tolist()
+    return capped
+
+
+def _wrong_at_least(places: list[int], weights: _Grid) -> _Grid:
+    """Give for each step what is wrong there and above, less its standard error (Wilson's, 1927); it does not grow."""
+    right, wrong = np.zeros((2, STEPS + 1 - _FIRST))
+    right[places], wrong[places] = weights.T
+    above = np.cumsum(wrong[::-1])[::-1]
+    number = np.maximum(above + np.cumsum(right[::-1])[::-1], _LIGHTEST)
+    share = above / number
+    error = np.sqrt(share * (1.0 - share) / number + 0.25 / number**2)
+    lower: _Grid = (share + 0.5 / number - error) / (1.0 + 1.0 / number)
+    return np.minimum.accumulate(np.maximum(lower, 0.0))

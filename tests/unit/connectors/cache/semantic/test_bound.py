@@ -58,6 +58,16 @@ def test_the_probability_is_the_papers() -> None:
     assert threshold.explore_probability(0.95, DELTA) == pytest.approx(1 - DELTA / (1 - alpha))
 
 
+def test_what_may_be_wrong_among_the_served_is_bounded_too() -> None:
+    threshold = Threshold([(0.95, True)] * 100)
+    wrong_at_most = 1 - threshold.right_at_least(0.95)
+    assert DELTA < wrong_at_most < 0.1
+    assert 0.0 < threshold.explore_probability(0.95, DELTA, among_served=0.1) < 1.0
+    assert threshold.explore_probability(0.95, DELTA, among_served=wrong_at_most / 2) == 1.0
+    threshold = Threshold([(0.95, True)] * 400)
+    assert threshold.explore_probability(0.95, DELTA, among_served=DELTA) == 0.0
+
+
 def test_it_is_drawn_how_often_to_ask() -> None:
     threshold = Threshold([(0.95, True)] * 100)
     dice = random.Random(1)  # noqa: S311  # the same in every run, and no secrets
