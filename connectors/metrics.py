@@ -83,6 +83,28 @@ BATCH_WINDOWS = Counter(
     "tidegate_batch_windows", "Windows of batches that have ended: answered, unanswered", ["endpoint", "outcome"]
 )
 
+# -- keeping answers ---------------------------------------------------------------------------------------------------
+
+CACHE_LOOKUPS = Counter(
+    "tidegate_cache_lookups",
+    "What levels of the cache (l1, l2, l3, semantic) had of what was looked for: hit, stale (served, and asked about"
+    " anew), refused (known to have no usable answer), miss, corrupt (removed), failed, skipped (it has failed just now)",
+    ["level", "outcome"],
+)
+CACHE_WRITES = Counter(
+    "tidegate_cache_writes",
+    "Answers to be kept, by level: kept, failed, skipped, outrun (somebody else was faster), too_large",
+    ["level", "outcome"],
+)
+CACHE_AWAY = Gauge("tidegate_cache_away", "1 while a level of the cache cannot be used", ["level"])
+CACHE_FLIGHTS = Counter(
+    "tidegate_cache_flights",
+    "What was not kept anywhere: asked (a model was), joined (somebody in this process asked), followed (another"
+    " process did), elected (asked after another process gave up), alone (Redis could not tell who asks)",
+    ["how"],
+)
+CACHE_SAVED_USD = Counter("tidegate_cache_saved_usd", "What the answers that were served had cost, in dollars")
+
 # -- sharing the limits of models --------------------------------------------------------------------------------------
 
 RATES_SHARED = Gauge(

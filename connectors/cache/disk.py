@@ -19,8 +19,8 @@ from connectors.errors import ConnectorError
 T = TypeVar("T")
 
 SETTING: Final = "TIDEGATE_CACHE__DIR"
-# How long a statement waits for another process; and how many statements run at once.
-BUSY_S, THREADS = 1.0, 2
+# How long a statement waits for another process. One thread: opening, and beginning anew, are not for two.
+BUSY_S, THREADS = 1.0, 1
 _RAW: Final = 1  # the library's word for a value that stands in the database as it is
 _FILES: Final = ("cache.db", "cache.db-wal", "cache.db-shm", "cache.db-journal")
 

@@ -29,12 +29,21 @@ class TooLargeError(TidegateError):
     """An answer has more bytes than a cache keeps of one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Under what an answer is kept: `digest` is a SHA-256 (hexadecimal) of all that it depends on, tenant included."""
+
+    tenant: str
+    digest: str
+
+
 class Entry(BaseModel, Generic[V]):
     """An answer, or (`refused`) why there is none. Times are seconds since 1970."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    tenant: Annotated[str, Field(max_length=128)]
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     # One of these two is there.
     value: V | None = None
     refused: Annotated[str, Field(max_length=200)] | None = None
@@ -42,6 +51,11 @@ class Entry(BaseModel, Generic[V]):
     # From here on it is stale, and asked about again in the background; later it is not there any more.
     fresh_until: Annotated[float, Field(ge=0)]
     expires: Annotated[float, Field(ge=0)]
+
+    @property
+    def key(self) -> Key:
+        """Under what it is kept."""
+        return Key(self.tenant, self.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +77,7 @@ class Codec(Generic[V]):
         packed = zlib.compress(text, _LEVEL)
         return _HEAD.pack(MAGIC, zlib.crc32(packed)) + packed
 
-    def decode(self, data: bytes, key: str) -> Entry[V]:
+    def decode(self, data: bytes, key: Key) -> Entry[V]:
         """Read the entry that is kept under `key`, whoever wrote these bytes.
 
         Raises:

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 from cachetools import LRUCache
 from pydantic import BaseModel
 
-from connectors.cache.entry import Entry
+from connectors.cache.entry import Entry, Key
 
 V = TypeVar("V", bound=BaseModel)
 
@@ -28,12 +28,12 @@ class Memory(Generic[V]):
         # The library bounds one sum. An entry smaller than its share of the bytes counts as its share, which bounds
         # their number as well.
         self._share = most_bytes / most_entries
-        self._kept: LRUCache[str, tuple[Entry[V], int]] = LRUCache(most_bytes, getsizeof=self._weight)
+        self._kept: LRUCache[Key, tuple[Entry[V], int]] = LRUCache(most_bytes, getsizeof=self._weight)
 
     def _weight(self, kept: tuple[Entry[V], int]) -> float:
         return max(kept[1], self._share)
 
-    def get(self, key: str, now: float) -> Entry[V] | None:
+    def get(self, key: Key, now: float) -> Entry[V] | None:
         """Give an entry that has not expired."""
         found = self._kept.get(key)
         if found is None:
@@ -50,7 +50,7 @@ class Memory(Generic[V]):
         else:
             self.remove(entry.key)
 
-    def remove(self, key: str) -> None:
+    def remove(self, key: Key) -> None:
         """Forget an entry."""
         self._kept.pop(key, None)
 
