@@ -1,9 +1,13 @@
-"""Databases for the tests: one with today's schema that is emptied before each test, or one of a test's own."""
+"""Databases for the tests: one with today's schema that is emptied before each test, or one of a test's own.
+
+And a Valkey of a test's own.
+"""
 
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,6 +20,7 @@ from connectors.timescale import policies
 from connectors.timescale.connection import DatabaseKind, connect, kind_of
 from connectors.timescale.migrate import migrate
 from connectors.timescale.settings import DatabaseSettings
+from tests.fakes.own_valkey import OwnValkey
 
 
 @contextmanager
@@ -87,3 +92,10 @@ def fetch(database: DatabaseSettings) -> Callable[..., list[tuple[object, ...]]]
             return connection.execute(statement.encode(), parameters or None).fetchall()
 
     return run
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[OwnValkey]:
+    own = OwnValkey(tmp_path)
+    yield own
+    own.server.stop()

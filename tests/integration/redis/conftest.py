@@ -1,4 +1,4 @@
-"""Workers that share limits per minute, and a Valkey that a test may kill, stop and empty: a process of its own.
+"""Workers that share limits per minute.
 
 A minute passes by setting back when the buckets were last looked at: nothing waits for it, or for a fast machine.
 """
@@ -6,14 +6,11 @@ A minute passes by setting back when the buckets were last looked at: nothing wa
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import psutil
 import pytest
 import redis
 from pydantic import SecretStr
 
-from connectors.embedded import valkey
 from connectors.embedded.server import Server
 from connectors.redis import rates
 from connectors.redis.rates import Rates
@@ -23,41 +20,6 @@ from tests.fakes.hand_clock import HandClock
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 Make = Callable[..., Rates]
-
-
-class OwnValkey:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.server = self.start()
-
-    @property
-    def url(self) -> str:
-        return self.server.address
-
-    def start(self) -> Server:
-        """Start it, again where it was before."""
-        self.server = valkey._from_wheel(self._folder, lambda _: None)  # noqa: SLF001 - a process, never Docker
-        return self.server
-
-    def client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.url, decode_responses=True)
-
-    def process(self) -> psutil.Process:
-        with self.client() as client:
-            return psutil.Process(int(client.info("server")["process_id"]))
-
-    def kill(self) -> None:
-        process = self.process()
-        process.kill()
-        process.wait(10)
-        self.server.stop()
-
-
-@pytest.fixture
-def own_valkey(tmp_path: Path) -> Iterator[OwnValkey]:
-    own = OwnValkey(tmp_path)
-    yield own
-    own.server.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,8 @@ from prometheus_client import REGISTRY
 from connectors.redis import rates as module
 from connectors.redis.rates import PAUSE_S, Rates
 from tests.fakes.hand_clock import HandClock
-from tests.integration.redis.conftest import MINUTE, Keys, Make, OwnValkey
+from tests.fakes.own_valkey import OwnValkey
+from tests.integration.redis.conftest import MINUTE, Keys, Make
 
 pytestmark = pytest.mark.redis
 
