@@ -35,7 +35,7 @@ DATABASE_FAILURES = Counter("tidegate_database_failures", "How often a step in t
 
 ANSWERS = Counter(
     "tidegate_answers",
-    "Who answered requests: model, stand-in (a model of another tier than was wanted), rules",
+    "Who answered requests: model, stand-in (a model of another tier than was wanted), cache, rules",
     ["by"],
 )
 MODEL_CALLS = Counter(
@@ -88,7 +88,7 @@ BATCH_WINDOWS = Counter(
 CACHE_LOOKUPS = Counter(
     "tidegate_cache_lookups",
     "What levels of the cache (l1, l2, l3, semantic) had of what was looked for: hit, stale (served, and asked about"
-    " anew), refused (known to have no usable answer), miss, corrupt (removed), failed, skipped (it has failed just now)",
+    " anew), refused (known to have no usable answer), miss, corrupt (removed), failed, skipped (it failed just now)",
     ["level", "outcome"],
 )
 CACHE_WRITES = Counter(

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from connectors.cache.settings import CacheSettings
 from connectors.http.settings import HttpSettings
 from connectors.kafka.settings import KafkaSettings
 from connectors.llm.settings import Endpoint, LlmSettings
@@ -109,6 +110,7 @@ class Settings(BaseSettings):
     mqtt: MqttSettings = MqttSettings()
     http: HttpSettings = HttpSettings()
     llm: LlmSettings = LlmSettings()
+    cache: CacheSettings = CacheSettings()
     ingest: IngestSettings = IngestSettings()
     analyze: AnalyzeSettings = AnalyzeSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -92,6 +92,7 @@ def _measure(running: Servers, name: str, windows: int, step: Step) -> Measured:
         endpoint = {"name": "stand-in", "base_url": url, "api_key": "none", "model": "m", "max_concurrent": CALLS}
         environment = {
             **servers.environment(settings),
+            "TIDEGATE_CACHE__ENABLED": "false",  # what is measured is the asking
             "TIDEGATE_LLM__ENDPOINTS": json.dumps([endpoint]),
             "TIDEGATE_LLM__WINDOWS_PER_CALL": str(windows),
         }

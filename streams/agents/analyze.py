@@ -189,7 +189,7 @@ class Analyst:
         told = replace(told, usage=told.usage + spent)
         answer = insight(request, told.answer, self._origin(started, told, fingerprint(facts)))
         await self._talks.remember(request, told.answer.summary, told.endpoint)
-        metrics.ANSWERS.labels("stand-in" if told.stood_in else "model").inc()
+        metrics.ANSWERS.labels(_by(told)).inc()
         return answer
 
     async def _try_again(self, request: AnalysisRequest, attempts: int, since: datetime, error: SlowDownError) -> bool:
@@ -207,7 +207,7 @@ class Analyst:
         if told is None:
             return Origin(source=Source.RULES, created=created, latency_s=latency_s)
         return Origin(
-            source=Source.MODEL,
+            source=told.source,
             created=created,
             latency_s=latency_s,
             model=told.model,
@@ -247,6 +247,12 @@ class Analyst:
     def _finish(self, ends: Sequence[tuple[str, str]]) -> list[None]:
         self._outside.store.finish_tasks(ends, self._outside.clock.now())
         return [None] * len(ends)
+
+
+def _by(told: Told) -> str:
+    if told.source is not Source.MODEL:
+        return "cache"
+    return "stand-in" if told.stood_in else "model"
 
 
 def _read(value: bytes) -> AnalysisRequest:

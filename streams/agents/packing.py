@@ -19,7 +19,7 @@ from connectors.llm.completion import Reply
 from connectors.llm.errors import WrongAnswerError
 from connectors.llm.prices import Usage
 from connectors.llm.settings import Tier
-from schemas.fields import Severity
+from schemas.fields import Severity, Source
 from streams.agents.packs import Room, answer_tokens, split
 from streams.prompts.answer import Answer, RefusedAnswerError
 from streams.prompts.facts import Facts
@@ -67,6 +67,7 @@ class Told:
     endpoint: str = ""
     # Whether a model of another tier stood in for one of the tier that was wanted.
     stood_in: bool = False
+    source: Source = Source.MODEL
 
 
 # Windows that may share a call: those of a tenant that are for the same tier.
@@ -112,11 +113,12 @@ class Packer:
         """
         told: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
         company = self._most_windows if session is None else 1
-        self._queue([_Window(facts, self._tier(facts), check, told, session, company=company)])
+        self._queue([_Window(facts, self.tier(facts), check, told, session, company=company)])
         self._start()
         return await told
 
-    def _tier(self, facts: Facts) -> Tier:
+    def tier(self, facts: Facts) -> Tier:
+        """Say which models a window is for."""
         matters = facts.severity is Severity.CRITICAL or facts.question is not None
         return Tier.LARGE if self._model.is_tiered and matters else Tier.SMALL
 

@@ -9,10 +9,11 @@ from schemas.topics import ANALYSIS_REQUESTS
 from streams.agents.analyze import Analyst, Outside
 from streams.agents.analyze_lane import AnalyzeLane, Schedule
 from streams.agents.batches import Batches
+from streams.agents.keeping import Keeping
 from streams.agents.packing import Packer
 from streams.agents.retries import Retries
 from streams.agents.summaries import Every, Summaries
-from streams.app import models
+from streams.app import keeping, models
 from streams.app.lane import Lane
 from streams.lane.app import LaneOptions
 from streams.settings import LaneName, Settings
@@ -47,6 +48,9 @@ def build(settings: Settings) -> Lane:
         every = Every(settings.analyze.summaries)
         schedules.append(Summaries(stores[-1], producer, SystemClock(), region=settings.region, every=every))
     outside = Outside(store, producer, SystemClock(), packer)
+    kept = None if packer is None else keeping.build(settings)
+    if asked is not None and packer is not None and kept is not None:
+        outside = replace(outside, model=Keeping(packer, kept.cache, asked.pool.models))
     if asked is not None:
         outside = replace(outside, memory=asked.memory, takes_batches=asked.take_batches)
     analyst = Analyst(outside, region=settings.region)
@@ -54,5 +58,5 @@ def build(settings: Settings) -> Lane:
     group = settings.kafka.group(LaneName.ANALYZE)
     options = LaneOptions(group, ANALYSIS_REQUESTS.name, REQUESTS_A_BATCH, without_position="earliest")
     app = lane.app(settings.kafka, options)
-    app.endings = [asked.close] if asked is not None else []
+    app.endings = [part.close for part in (kept, asked) if part is not None]
     return Lane(app, producer, stores)

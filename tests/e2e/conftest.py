@@ -83,6 +83,9 @@ class Flow:
             "TIDEGATE_DATABASE__URL": self.settings.database.url.get_secret_value(),
             "TIDEGATE_REDIS__URL": self.settings.redis.url.get_secret_value(),
             "TIDEGATE_MQTT__URL": self.settings.mqtt.url,
+            "TIDEGATE_DATA_DIR": str(self.folder / "data"),
+            # Tests share a Redis: what one was answered would answer the next.
+            "TIDEGATE_CACHE__ENABLED": "false",
             "TIDEGATE_LOG_LEVEL": "INFO",
             "TIDEGATE_KAFKA__SESSION_TIMEOUT_S": "6",
         }

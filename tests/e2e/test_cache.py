@@ -1,0 +1,66 @@
+"""What was asked once is not asked again: by another device, another worker, or the next day."""
+
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from schemas.models import AnalysisRequest, Sample
+from tests.e2e.conftest import Flow, Process, eventually
+from tests.fakes.stand_in import StandIn
+
+pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.redis, pytest.mark.timeout(120)]
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+COUNT = "select count(*) from insights"
+
+
+def alarm(device: str, metric: str, at: datetime, value: float = 9.0) -> AnalysisRequest:
+    window = (at, at + timedelta(minutes=1))
+    asked = AnalysisRequest.of_table(
+        request_id=str(uuid.uuid4()), region="", device_id=device, metric=metric, kind="pattern", window=window
+    )
+    samples = tuple(Sample(ts=at + timedelta(seconds=n), value=one) for n, one in enumerate((5.0, value)))
+    return asked.model_copy(
+        update={"topic": "readings", "samples": samples, "value": value, "baseline": 5.0, "spread": 1.0}
+    )
+
+
+def test_windows_that_are_alike_cost_one_call(flow: Flow, stand_in: StandIn) -> None:
+    metric = f"pressure-{uuid.uuid4().hex[:8]}"  # nobody else's
+    endpoints = json.dumps([{"name": "stand-in", "base_url": stand_in.url, "api_key": "k", "model": "test-1"}])
+
+    def start(redis: str = flow.environment["TIDEGATE_REDIS__URL"]) -> Process:
+        return flow.start(
+            "worker",
+            "--lane",
+            "analyze",
+            TIDEGATE_CACHE__ENABLED="true",
+            TIDEGATE_LLM__ENDPOINTS=endpoints,
+            TIDEGATE_REDIS__URL=redis,
+        )
+
+    first = start()
+    for number in range(20):
+        # At other times, on other devices, and not to the last digit the same.
+        flow.request(alarm(f"pump-{number}", metric, START + timedelta(hours=number), 9.0 + number / 10_000))
+    eventually(lambda: flow.fetch(COUNT) == [(20,)], "all are answered")
+    assert len(stand_in.requests()) == 1
+    sources = dict(flow.fetch("select source, count(*) from insights group by source"))
+    assert sources == {"model": 1, "l1": 19}
+    # Each costs what it cost.
+    assert flow.fetch("select count(*) from insights where cost_usd > 0 or prompt_tokens > 0") == [(1,)]
+
+    # Another worker finds it in Redis, and without Redis on the disk.
+    first.terminate()
+    second = start()
+    flow.request(alarm("pump-20", metric, START))
+    eventually(lambda: flow.fetch(COUNT) == [(21,)], "it is answered")
+    second.terminate()
+    start(redis="")
+    flow.request(alarm("pump-21", metric, START))
+    eventually(lambda: flow.fetch(COUNT) == [(22,)], "it is answered")
+    of = "select source from insights where device_id = %s"
+    assert [flow.fetch(of, f"pump-{number}") for number in (20, 21)] == [[("l2",)], [("l3",)]]
+    assert len(stand_in.requests()) == 1
