@@ -110,15 +110,6 @@ class Disk:
         """
         return await self._do(lambda kept: (len(kept), kept.volume()))
 
-    async def clear(self) -> None:
-        """Forget everything.
-
-        Raises:
-            DiskError: the folder cannot be used.
-
-        """
-        await self._do(lambda kept: kept.clear())
-
     async def close(self) -> None:
         """Close the database."""
         if self._kept is not None:

@@ -27,7 +27,7 @@ from connectors.llm.door import Door, Size, TooSoonError
 from connectors.llm.errors import SETTING, BudgetSpentError, BusyEndpointError, RefusedRequestError
 from connectors.llm.race import end, first_answer
 from connectors.llm.schema import request_bytes
-from connectors.llm.settings import Endpoint, Tier
+from connectors.llm.settings import Endpoint, Tier, models
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -96,9 +96,8 @@ class Pool:
         return len({member.endpoint.tier for member in self._members.values()}) > 1
 
     def models(self, tier: Tier) -> list[str]:
-        """Name the models of a tier; all of them, if there is only one tier."""
-        endpoints = [member.endpoint for member in self._members.values()]
-        return sorted({one.model for one in endpoints if one.tier is tier or not self.is_tiered})
+        """Name the models that are asked for a tier."""
+        return models((member.endpoint for member in self._members.values()), tier)
 
     @property
     def members(self) -> Mapping[str, Member]:

@@ -1,5 +1,6 @@
 """Which models may be asked, and for how much (`TIDEGATE_LLM__…`)."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -60,6 +61,13 @@ class Endpoint(BaseModel):
             message = "input_usd and output_usd are set together"
             raise ValueError(message)
         return self
+
+
+def models(endpoints: Iterable[Endpoint], tier: Tier) -> list[str]:
+    """Name the models that are asked for a tier: all of them, where there is only one tier."""
+    listed = list(endpoints)
+    is_tiered = len({one.tier for one in listed}) > 1
+    return sorted({one.model for one in listed if one.tier is tier or not is_tiered})
 
 
 class LlmSettings(BaseModel):

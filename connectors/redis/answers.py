@@ -90,15 +90,16 @@ class Answers:
         """Give the lease back, if it is still this token's."""
         await self._run("release", digest, token, 1)
 
-    async def clear(self) -> int:
-        """Forget all answers; say how many there were."""
-        gone = 0
+    async def size(self) -> tuple[int, int]:
+        """Count the answers, and the bytes that Redis needs for all it holds, whoever it belongs to."""
+        count = 0
         try:
             async for key in self._redis.scan_iter(match=f"{PREFIX}*", count=1000):
-                gone += int(await self._redis.unlink(key))
+                count += not key.endswith(b":lease")
+            memory = await self._redis.info("memory")
         except (RedisError, OSError) as error:
             raise self._away(error) from None
-        return gone
+        return count, int(memory["used_memory"])
 
     async def close(self) -> None:
         """End the connections."""

@@ -464,3 +464,27 @@ select add_continuous_aggregate_policy(
 -- name: chunk_interval
 select 1 from timescaledb_information.dimensions
 where hypertable_name = 'readings' and time_interval = make_interval(days => %(days)s);
+
+-- name: add_cache_order
+insert into cache_orders (tenant, digest, value, said_by)
+values (%(tenant)s, %(digest)s, %(value)s::jsonb, %(said_by)s)
+returning id, at;
+
+-- name: cache_orders
+-- Ids are given before they can be seen, so what was said just before the last look is looked at again.
+select id, at, tenant, digest, value::text as value
+from cache_orders
+where at > coalesce(%(since)s::timestamptz - interval '10 minutes', now() - %(kept)s::interval)
+order by id;
+
+-- name: insights_by_source
+select source, count(*) as insights, coalesce(sum(cost_usd), 0)::float8 as usd
+from insights
+where created > now() - interval '1 day'
+group by source
+order by source;
+
+-- name: insight_of_cache
+select id::text, request_id::text, tenant, device_id, metric, source, model, prompt_hash, created
+from insights
+where id = any(%(ids)s::uuid[]);

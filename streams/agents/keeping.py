@@ -14,6 +14,7 @@ from streams.agents.packing import Session, Told
 from streams.prompts.answer import Answer, RefusedAnswerError
 from streams.prompts.facts import Facts
 from streams.prompts.kept import Kept, digest, is_for_others
+from streams.prompts.prompt import fingerprint
 
 # Who waited for somebody in the same process was answered from its memory.
 _SOURCES: Final = {"l1": Source.L1, "l2": Source.L2, "l3": Source.L3, None: Source.L1}
@@ -75,7 +76,7 @@ class Keeping:
 
     def key(self, facts: Facts) -> Key:
         """Say under what the answer to these facts is kept."""
-        return Key(facts.tenant, digest(facts, self.models(self.model.tier(facts))))
+        return Key(facts.tenant, digest(facts.tenant, fingerprint(facts), self.models(self.model.tier(facts))))
 
 
 def _made(told: Told) -> Made[Kept]:

@@ -49,6 +49,8 @@ def build(settings: Settings) -> Lane:
         schedules.append(Summaries(stores[-1], producer, SystemClock(), region=settings.region, every=every))
     outside = Outside(store, producer, SystemClock(), packer)
     kept = None if packer is None else keeping.build(settings)
+    if kept is not None:
+        schedules += kept.upkeep
     if asked is not None and packer is not None and kept is not None:
         outside = replace(outside, model=Keeping(packer, kept.cache, asked.pool.models))
     if asked is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from connectors.cache.cache import Cache
 from connectors.cache.disk import Disk
@@ -9,12 +10,18 @@ from connectors.cache.entry import Codec
 from connectors.cache.guard import Guarded
 from connectors.cache.level import Level, Shared
 from connectors.cache.memory import Memory
-from connectors.cache.settings import MIB
+from connectors.cache.settings import MIB, CacheSettings
 from connectors.cache.tiers import L2, L3, Outer, Tiers, Times
 from connectors.clock import SystemClock
+from connectors.errors import ConnectorError
 from connectors.redis.answers import Answers
+from connectors.timescale.orders import CacheOrders
+from streams.agents.hearing import Hearing
+from streams.agents.upkeep import Upkeep
 from streams.prompts.kept import Kept
 from streams.settings import Settings
+
+HEAR_EVERY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +29,29 @@ class Caches:
     """A cache, and what it is connected to."""
 
     cache: Cache[Kept]
+    orders: CacheOrders
+    hearing: Hearing
+    disk: Disk | None
+    answers: Answers | None
     closes: Sequence[Callable[[], Awaitable[None]]]
+
+    @property
+    def upkeep(self) -> Sequence[Upkeep]:
+        """What has to be done beside the work."""
+        return [Upkeep("reading what was said of kept answers", self.hearing.listen, every_s=HEAR_EVERY_S)]
+
+    async def sizes(self) -> dict[str, object]:
+        """Say how much the outer levels hold, as far as they can be asked."""
+        told: dict[str, object] = {}
+        for name, level in (("l2", self.answers), ("l3", self.disk)):
+            if level is None:
+                told[f"{name} entries"] = "there is none"
+                continue
+            try:
+                told[f"{name} entries"], told[f"{name} bytes"] = await level.size()
+            except ConnectorError as error:
+                told[f"{name} entries"] = str(error)
+        return told
 
     async def close(self) -> None:
         """End what goes on, and all connections."""
@@ -37,9 +66,13 @@ def build(settings: Settings) -> Caches | None:
         UnreachableError: the address of Redis cannot be read.
 
     """
+    return assemble(settings) if settings.cache.enabled else None
+
+
+def assemble(settings: Settings) -> Caches:
+    """Put the cache together, whether workers use it or not."""
     wanted, clock = settings.cache, SystemClock()
-    if not wanted.enabled:
-        return None
+    answers, disk = None, None
     closes: list[Callable[[], Awaitable[None]]] = []
     l2: Guarded[Shared] | None = None
     l3: Guarded[Level] | None = None
@@ -55,4 +88,11 @@ def build(settings: Settings) -> Caches | None:
     memory: Memory[Kept] = Memory(most_bytes=wanted.memory_mib * MIB, most_entries=wanted.memory_entries)
     times = Times(fresh_s=wanted.fresh_s, stale_s=wanted.stale_s, refused_s=wanted.refused_s)
     cache = Cache(Tiers(Codec(Kept), memory, Outer(l2, l3), clock, times), clock)
-    return Caches(cache, [cache.close, *closes])
+    orders = CacheOrders(settings.database)
+    hearing = Hearing(orders, cache.tiers.orders, kept=lifetime(wanted))
+    return Caches(cache, orders, hearing, disk, answers, [cache.close, orders.close, *closes])
+
+
+def lifetime(settings: CacheSettings) -> timedelta:
+    """Say for how long an answer is kept at the most."""
+    return timedelta(seconds=max(settings.fresh_s + settings.stale_s, settings.refused_s))

@@ -8,8 +8,6 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from streams.prompts.answer import Answer, numbers
-from streams.prompts.facts import Facts
-from streams.prompts.prompt import fingerprint
 
 
 class Kept(BaseModel):
@@ -28,9 +26,12 @@ class Kept(BaseModel):
 _SCHEMA = hashlib.sha256(json.dumps(Kept.model_json_schema(), sort_keys=True).encode()).hexdigest()
 
 
-def digest(facts: Facts, models: Iterable[str]) -> str:
-    """SHA-256, in hexadecimal, of all that an answer depends on: tenant, models, schema, prompt and facts."""
-    parts = [facts.tenant, sorted(set(models)), _SCHEMA, fingerprint(facts)]
+def digest(tenant: str, prompt_hash: str, models: Iterable[str]) -> str:
+    """SHA-256, in hexadecimal, of all that an answer depends on: tenant, models, schema, and the prompt with its facts.
+
+    `prompt_hash` is that of an insight (`streams.prompts.prompt.fingerprint`).
+    """
+    parts = [tenant, sorted(set(models)), _SCHEMA, prompt_hash]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

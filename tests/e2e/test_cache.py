@@ -3,6 +3,8 @@
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,3 +66,63 @@ def test_windows_that_are_alike_cost_one_call(flow: Flow, stand_in: StandIn) -> 
     of = "select source from insights where device_id = %s"
     assert [flow.fetch(of, f"pump-{number}") for number in (20, 21)] == [[("l2",)], [("l3",)]]
     assert len(stand_in.requests()) == 1
+
+
+def told(flow: Flow, *arguments: str) -> Any:  # noqa: ANN401  # JSON
+    done = flow.run("cache", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_people_look_at_correct_and_purge_what_is_kept(
+    flow: Flow, stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metric = f"pressure-{uuid.uuid4().hex[:8]}"
+    endpoints = json.dumps([{"name": "stand-in", "base_url": stand_in.url, "api_key": "k", "model": "test-1"}])
+    monkeypatch.setenv("TIDEGATE_LLM__ENDPOINTS", endpoints)
+    flow.start("worker", "--lane", "analyze", TIDEGATE_CACHE__ENABLED="true")
+    asked = 0
+
+    def ask(source: str, summary: str | None = None) -> bool:
+        """Ask once more; say whether it was answered so."""
+        nonlocal asked
+        asked += 1
+        request = alarm(f"pump-{asked}", metric, START)
+        flow.request(request)
+        row = "select source, summary from insights where request_id = %s"
+        eventually(lambda: flow.fetch(row, request.id) != [], "it is answered")
+        ((by, said),) = flow.fetch(row, request.id)
+        return by == source and summary in {None, said}
+
+    assert ask("model")
+    ((insight, request),) = flow.fetch("select id::text, request_id::text from insights")
+    (kept,) = told(flow, "explain", insight)["answers"]
+    assert kept == told(flow, "explain", request)["answers"][0] == told(flow, "explain", kept["key"])["answers"][0]
+    assert (kept["l2"]["answer"]["summary"], kept["l3"]["model"]) == ("stand-in text", "test-1-stand-in")
+    stats = told(flow, "stats")
+    assert (stats["insights by model"], stats["l3 entries"]) == (1, 1)
+
+    right = tmp_path / "right.json"
+    answer = {**kept["l2"]["answer"], "summary": "{metric} of {device} is a known fault"}
+    right.write_text(json.dumps(answer))
+    told(flow, "correct", insight, str(right))
+    corrected = f"{metric} of pump-{{}} is a known fault"
+    eventually(lambda: ask("l1", corrected.format(asked + 1)), "the correction is heard of")
+    assert told(flow, "explain", insight)["answers"][0]["corrected"]["answer"] == answer
+    assert len(stand_in.requests()) == 1
+
+    told(flow, "purge", insight)
+    eventually(lambda: ask("model", "stand-in text"), "it is asked about anew")
+    assert len(stand_in.requests()) == 2
+    assert ask("l1", "stand-in text")
+
+    wrong = {"summary": "It is 7", "nobody": "It is {nobody}"}
+    for part, summary in wrong.items():
+        right.write_text(json.dumps({**answer, "summary": summary}))
+        refused = flow.run("cache", "correct", insight, str(right))
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert part in refused.stderr or "numbers of its own" in refused.stderr
+    for arguments in (["explain", "what"], ["purge"], ["purge", "--all", insight], ["explain", str(uuid.uuid4())]):
+        refused = flow.run("cache", *arguments)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "Traceback" not in refused.stderr

@@ -95,11 +95,16 @@ async def test_other_facts_and_other_tenants_are_asked_about(keeping: Keeping, m
 
 
 def test_other_models_have_other_keys() -> None:
-    one = digest(facts("pressure"), ["a", "b"])
-    assert one == digest(facts("pressure"), ["b", "a", "a"])
-    assert one != digest(facts("pressure"), ["a"])
+    one = digest("acme", "hash", ["a", "b"])
+    assert one == digest("acme", "hash", ["b", "a", "a"])
     # Names cannot be joined to look like others.
-    assert digest(facts("pressure"), ["a,b"]) != one
+    others = [
+        ("acme", "hash", ["a"]),
+        ("acme", "hash", ["a,b"]),
+        ("rival", "hash", ["a", "b"]),
+        ("acme", "", ["a", "b"]),
+    ]
+    assert one not in {digest(tenant, prompt, models) for tenant, prompt, models in others}
 
 
 @pytest.mark.parametrize("summary", ["It rose to 2", "It rose by \N{VULGAR FRACTION ONE HALF}", "It rose to 1,000.5"])

@@ -1,0 +1,142 @@
+"""The cache as an operator sees it: what is kept, why, and what should be forgotten or put right."""
+
+import re
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, Self
+
+from connectors.cache.entry import Key
+from connectors.cache.tiers import Found
+from connectors.llm import roster
+from connectors.llm.settings import Tier, models
+from schemas.errors import TidegateError
+from schemas.fields import Source, deterministic_id
+from streams.app import keeping
+from streams.prompts.answer import Answer
+from streams.prompts.kept import Kept, digest, is_for_others
+from streams.prompts.placeholders import unknown
+from streams.settings import Settings
+
+_DIGEST: Final = re.compile(r"(?:([^/]*)/)?([0-9a-f]{64})")
+_KEPT: Final = frozenset({Source.L1, Source.L2, Source.L3, Source.SEMANTIC})
+
+
+class NotKeptError(TidegateError):
+    """There is no such answer, or it cannot be one."""
+
+
+class CacheAdmin:
+    """One cache. An asynchronous context manager; what its methods raise beside is what the database does."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is connected yet."""
+        self._settings = settings
+        self._caches = keeping.assemble(settings)
+
+    async def __aenter__(self) -> Self:
+        await self._caches.hearing.listen()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._caches.close()
+
+    async def keys(self, which: str) -> list[Key]:
+        """Give the keys that are meant: by `[TENANT/]DIGEST`, or those of an insight or of a task by its id.
+
+        An insight may be kept under two keys, where there are models of two tiers.
+
+        Raises:
+            NotKeptError: it is neither, or nothing can be kept of it.
+
+        """
+        written = _DIGEST.fullmatch(which)
+        if written is not None:
+            return [Key(written[1] or "", written[2])]
+        try:
+            of = str(uuid.UUID(which))
+        except ValueError:
+            raise NotKeptError(
+                f"{which!r} is neither a key (64 hexadecimal digits) nor an id of an insight or task."
+            ) from None
+        found = await self._caches.orders.insight([of, deterministic_id("insight", of)])
+        if found is None:
+            raise NotKeptError(f"There is no insight {of}, nor one of a task of that id.")
+        if found["prompt_hash"] is None:
+            raise NotKeptError(f"Insight {found['id']} was given by {found['source']}: no model's answer is behind it.")
+        digests = {digest(found["tenant"], found["prompt_hash"], named): None for named in self._models()}
+        return [Key(found["tenant"], one) for one in digests]
+
+    async def explain(self, key: Key) -> dict[str, object]:
+        """Say what is kept under a key, and where."""
+        tiers = self._caches.cache.tiers
+        corrected = tiers.orders.corrected(key)
+        places = {"l2": await tiers.in_redis(key), "l3": await tiers.on_disk(key)}
+        told: dict[str, object] = {"key": key.digest, "tenant": key.tenant}
+        if corrected is not None:
+            told["corrected"] = corrected.model_dump(mode="json")
+        return told | {place: "nothing" if found is None else _told(found) for place, found in places.items()}
+
+    async def purge(self, tenant: str | None, keys: Sequence[Key], *, said_by: str) -> list[int]:
+        """Forget answers: these, or all of a tenant, or (no tenant either) all; give the orders' ids."""
+        if not keys:
+            return [await self._caches.orders.add(tenant=tenant, digest=None, value=None, said_by=said_by)]
+        return [await self._order(key, None, said_by) for key in keys]
+
+    async def correct(self, keys: Sequence[Key], answer: Answer, *, said_by: str) -> list[int]:
+        """Say what answers should be; give the orders' ids.
+
+        Raises:
+            NotKeptError: such an answer fits only one window.
+
+        """
+        strangers = [name for text in answer.texts() for name in unknown(text)]
+        if strangers:
+            raise NotKeptError(f"{{{strangers[0][:40]}}} is no placeholder.")
+        if not is_for_others(answer):
+            raise NotKeptError(
+                "The answer has numbers of its own. Write {value}, {baseline}, {spread}, {from} or {to}."
+            )
+        kept = Kept(
+            answer=answer, model=f"corrected by {said_by}"[:256], prompt_tokens=0, completion_tokens=0, cost_usd=0
+        )
+        return [await self._order(key, kept.model_dump_json(), said_by) for key in keys]
+
+    async def stats(self) -> dict[str, object]:
+        """Say who answered within a day, what it cost and saved, and what the levels hold."""
+        by_source = await self._caches.orders.by_source()
+        told: dict[str, object] = {f"insights by {source}": count for source, (count, _) in sorted(by_source.items())}
+        asked, usd = by_source.get(Source.MODEL, (0, 0.0))
+        kept = sum(count for source, (count, _) in by_source.items() if source in _KEPT)
+        told["answered from the cache"] = f"{kept / (kept + asked):.1%}" if kept + asked else "nothing yet"
+        told["spent on models, usd"] = usd
+        # As if each had cost what those cost that models were asked for.
+        told["saved, about, usd"] = usd / asked * kept if asked else 0.0
+        return told | await self._caches.sizes()
+
+    async def _order(self, key: Key, value: str | None, said_by: str) -> int:
+        return await self._caches.orders.add(tenant=key.tenant, digest=key.digest, value=value, said_by=said_by)
+
+    def _models(self) -> list[list[str]]:
+        file = self._settings.llm.endpoints_file
+        endpoints = self._settings.llm.endpoints if file is None else roster.read(file)
+        return [models(endpoints, tier) for tier in Tier]
+
+
+def _told(found: Found[Kept]) -> dict[str, object]:
+    entry = found.entry
+    told: dict[str, object] = {
+        "made": _moment(entry.made),
+        "fresh until": _moment(entry.fresh_until),
+        "expires": _moment(entry.expires),
+    }
+    if entry.value is None:
+        return told | {"refused": entry.refused}
+    return told | entry.value.model_dump(mode="json")
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
