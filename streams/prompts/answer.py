@@ -77,7 +77,7 @@ def check(answer: Answer, request: AnalysisRequest) -> None:
 
     Every number written in digits, in any script, must agree with some fact of the window: the value, the baseline,
     the spread, the change (absolute, in spreads, in percent), a sample's extremes and ends, their count, or the
-    window's length (in seconds, minutes, hours or days), as they are or as the prompt rounded them. It agrees when it
+    window's length (in seconds, minutes, hours or days), as they are or to a few digits. It agrees when it
     is the fact rounded to the digits written, moved by at most 15 %, or lies within 1 % of it. Signs count, but a
     change may be told without its sign. Digits that continue a word ("PT100") are no number.
 
@@ -134,7 +134,7 @@ def _known(request: AnalysisRequest) -> list[float]:
     if values:
         signed += [min(values), max(values), values[0], values[-1]]
     changes = [fact.change(request), fact.deviation(request), fact.change_percent(request)]
-    told = fact.Facts.of(request)
+    told = fact.Facts.rounded(request)
     changes += [told.deviation, told.change_percent]
     either = [abs(one) for one in changes if one is not None]
     return [*signed, *told.numbers(), *either, *(-one for one in either)]

@@ -1,7 +1,8 @@
 """A window as typed facts: what may be said about it, without saying which device or when.
 
-Two requests with equal facts deserve the same answer, so the facts are quantised, and neither the device's id nor the
-time of day is among them. Text that came from a device is cut to a length here; it is escaped where a prompt is made.
+Two requests with equal facts deserve the same answer, so the facts are quantised, those of alarms coarsely
+(`streams.prompts.grain`), and neither the device's id nor the time of day is among them. Text that came from a device
+is cut to a length here; it is escaped where a prompt is made.
 """
 
 import hashlib
@@ -14,9 +15,14 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas.fields import Direction, Severity
 from schemas.models import AnalysisRequest
+from streams.prompts.grain import GRAIN
 
 # Significant digits of what was measured, and of what is computed from it.
 DIGITS, DERIVED_DIGITS = 3, 2
+# Of what is told coarsely, and has no scale of its own.
+COARSE_DIGITS = 1
+# A baseline of fewer spreads than this may as well be zero.
+NEAR_ZERO = 3.0
 # The window's course is told in this many steps at the most.
 SHAPE_STEPS = 8
 # A step further from the baseline than this many spreads says no more than "far away".
@@ -81,7 +87,16 @@ class Facts(BaseModel):
 
     @classmethod
     def of(cls, request: AnalysisRequest, earlier: Sequence[Turn] = ()) -> Self:
-        """Take the facts from a request, and from what was said before it."""
+        """Take the facts from a request, and from what was said before it, as a model is told them.
+
+        Of what was asked for all digits that matter are told: the answer is about them.
+        """
+        facts = cls.rounded(request, earlier)
+        return facts if facts.asked else facts.model_copy(update=_coarse(request))
+
+    @classmethod
+    def rounded(cls, request: AnalysisRequest, earlier: Sequence[Turn] = ()) -> Self:
+        """Take the facts to a few digits."""
         values = [sample.value for sample in request.samples]
         return cls(
             tenant=request.tenant,
@@ -102,7 +117,7 @@ class Facts(BaseModel):
             last=_quantised(values[-1] if values else None),
             samples=int(quantise(len(values), DERIVED_DIGITS)),
             window_s=quantise(window_seconds(request), DERIVED_DIGITS),
-            shape=_shape(values, request.baseline, request.spread),
+            shape=tuple(_whole(distance) for distance in _shape(values, request.baseline, request.spread)),
             question=None if request.question is None else clip(request.question, QUESTION_LENGTH),
             earlier=tuple(earlier) or None,
             asked=not request.topic or request.question is not None,
@@ -150,7 +165,44 @@ def window_seconds(request: AnalysisRequest) -> float:
     return (request.window_end - request.window_start).total_seconds()
 
 
-def _shape(values: Sequence[float], baseline: float, spread: float) -> tuple[int, ...]:
+def _coarse(request: AnalysisRequest) -> dict[str, object]:
+    """Give the facts that are told coarsely, by name."""
+    baseline, spread = _levels(request)
+    values = [sample.value for sample in request.samples]
+
+    def told(value: float) -> float:
+        distance = _finite((value - request.baseline) / request.spread) if request.spread > 0 else None
+        place = None if distance is None else _finite(baseline + GRAIN.distance(distance) * spread)
+        return quantise(GRAIN.level(value) if place is None else place)
+
+    value, away = told(request.value), deviation(request)
+    percent = None if baseline == 0 else _finite((value - baseline) / abs(baseline) * 100)
+    return {
+        "value": value,
+        "baseline": baseline,
+        "spread": spread,
+        "deviation": None if away is None else quantise(GRAIN.distance(away), DERIVED_DIGITS),
+        "change_percent": _quantised(percent, DERIVED_DIGITS),
+        "low": told(min(values)) if values else None,
+        "high": told(max(values)) if values else None,
+        "first": told(values[0]) if values else None,
+        "last": told(values[-1]) if values else None,
+        "samples": int(quantise(len(values), COARSE_DIGITS)),
+        "window_s": quantise(window_seconds(request), COARSE_DIGITS),
+        "shape": tuple(_whole(GRAIN.distance(one)) for one in _shape(values, request.baseline, request.spread)),
+    }
+
+
+def _levels(request: AnalysisRequest) -> tuple[float, float]:
+    """Give the baseline and the spread coarsely. A baseline around zero is known by spreads, not by its own size."""
+    spread = quantise(GRAIN.level(request.spread))
+    if spread > 0 and abs(request.baseline) < NEAR_ZERO * spread:
+        return quantise(round(request.baseline / spread) * spread), spread
+    return quantise(GRAIN.level(request.baseline)), spread
+
+
+def _shape(values: Sequence[float], baseline: float, spread: float) -> tuple[float, ...]:
+    """Give the means of equal steps in spreads from the baseline."""
     if not values or spread <= 0:
         return ()
     steps = min(SHAPE_STEPS, len(values))
@@ -159,8 +211,12 @@ def _shape(values: Sequence[float], baseline: float, spread: float) -> tuple[int
     # Each value is divided first: a sum of huge values overflows.
     means = (sum(value / len(piece) for value in piece) for piece in pieces)
     distances = ((mean - baseline) / spread for mean in means)
-    # The limits come before the rounding, which refuses infinity; inf - inf cannot occur among finite values.
-    return tuple(round(max(-SHAPE_LIMIT, min(SHAPE_LIMIT, distance))) for distance in distances)
+    # It may be infinite; inf - inf cannot occur among finite values.
+    return tuple(distances)
+
+
+def _whole(distance: float) -> int:
+    return round(max(-SHAPE_LIMIT, min(SHAPE_LIMIT, distance)))
 
 
 def _finite(value: float) -> float | None:

@@ -9,7 +9,7 @@ from typing import Self
 from streams.prompts.facts import Facts
 
 # Raised with every change of the answer's type or of what the facts mean: old and new answers must not be mixed.
-VERSION = 4
+VERSION = 5
 
 OPEN, CLOSE = "<windows>", "</windows>"
 
@@ -25,7 +25,7 @@ Fields: n is the window's number; kind is what the detector found; direction is 
 baseline; value is the reading that stood out, baseline and spread are what is usual; deviation is \
 (value - baseline) / spread; low, high, first, last and samples describe the window's readings; window_s is its \
 length in seconds; shape is its course in equal steps, as whole spreads from the baseline; what is left out is \
-unknown. Numbers are rounded.
+unknown. Numbers are rounded, and what lies within two spreads of the baseline is told as the baseline: it is usual.
 
 Answer every window once, with the fields asked for, in plain English:
 - n: the window's number.
