@@ -281,6 +281,10 @@ class Client:
                 f"{where}cannot be read on: what comes next is not in the log. It expired before it was read, or the "
                 f"topic was made anew. ({error.str()})"
             )
+        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise ReadError(
+                f"{where}cannot be read on: the topic is gone: it was deleted while it was read. ({error.str()})"
+            )
         raise ReadError(f"{where}cannot be read on: {error.str()}")
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -150,3 +150,8 @@ async def test_an_error_that_does_not_pass_ends_reading_whatever_came_with_it(mo
     log = [record(TOPIC, 0, 0), error(KafkaError.OFFSET_OUT_OF_RANGE), record(TOPIC, 0, 1)]
     with pytest.raises(ReadError, match="cannot be read on"):
         await fetched_of(log, monkeypatch)
+
+
+async def test_a_topic_that_was_deleted_is_said_to_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ReadError, match="the topic is gone: it was deleted while it was read"):
+        await fetched_of([record(TOPIC, 0, 0), error(KafkaError.UNKNOWN_TOPIC_OR_PART)], monkeypatch)
