@@ -103,6 +103,22 @@ CACHE_FLIGHTS = Counter(
     " process did), elected (asked after another process gave up), alone (Redis could not tell who asks)",
     ["how"],
 )
+SEMANTIC_WRONG = Gauge(
+    "tidegate_semantic_wrong_share",
+    "The share of wrong answers among those that were served for similar questions: lower and upper bound with 95 %"
+    " confidence, by what was checked in the last week",
+    ["bound"],
+)
+SEMANTIC_CHECKED = Gauge(
+    "tidegate_semantic_checked",
+    "Answers served for similar questions that were checked in the last week: right, wrong",
+    ["verdict"],
+)
+SEMANTIC_STATE = Gauge(
+    "tidegate_semantic_state",
+    "1 for what the semantic tier is: open, tightened (only the most similar questions, and all are checked), off",
+    ["state"],
+)
 CACHE_SAVED_USD = Counter("tidegate_cache_saved_usd", "What the answers that were served had cost, in dollars")
 
 # -- sharing the limits of models --------------------------------------------------------------------------------------

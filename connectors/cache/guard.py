@@ -1,4 +1,4 @@
-"""A level that may fail: nobody waits long for it, and after an error it is left alone for a while."""
+"""Something that may fail: nobody waits long for it, and after an error it is left alone for a while."""
 
 import asyncio
 import logging
@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
 from connectors import metrics
-from connectors.cache.level import Level
 from connectors.clock import Clock
 from connectors.errors import ConnectorError
 
 T = TypeVar("T")
-L = TypeVar("L", bound=Level)
+L = TypeVar("L")
 
 # How long one step may take; and how long a level is left alone after a failure, before one caller tries it again.
 WITHIN_S: Final = 0.5
@@ -30,13 +29,13 @@ class AwayError(ConnectorError):
 
 
 class Guarded(Generic[L]):
-    """One level, guarded; for one event loop."""
+    """A level of the cache, or what one needs, guarded; for one event loop."""
 
     def __init__(self, name: str, level: L, clock: Clock) -> None:
         """`name` is what metrics call it."""
         self.name = name
         self._level = level
-        self._clock = clock
+        self.clock = clock
         self._away = False
         self._again_at = 0.0
         self._trying = False
@@ -49,7 +48,7 @@ class Guarded(Generic[L]):
             AwayError: the level failed, or has failed just now.
 
         """
-        if self._away and (self._trying or self._clock.monotonic() < self._again_at):
+        if self._away and (self._trying or self.clock.monotonic() < self._again_at):
             raise AwayError("skipped")
         self._trying = self._away
         try:
@@ -67,7 +66,7 @@ class Guarded(Generic[L]):
         return given
 
     def _failed(self, error: Exception) -> None:
-        self._again_at = self._clock.monotonic() + PAUSE_S
+        self._again_at = self.clock.monotonic() + PAUSE_S
         if self._away:
             return
         self._away = True

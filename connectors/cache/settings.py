@@ -23,8 +23,9 @@ class CacheSettings(BaseModel):
     dir: Path | None = None
     # Whether `dir` is on a file system that several machines share.
     dir_shared: bool = False
-    # An answer is given for so long; then for so long again, while it is asked about anew in the background.
-    fresh_s: Seconds = 24 * 3600.0
-    stale_s: Annotated[float, Field(ge=0)] = 6 * 24 * 3600.0
+    # An answer is given for so long; then for so long again, while it is asked about anew in the background. It depends
+    # on the facts alone, so age says little against it, and each time it is asked about anew costs a call.
+    fresh_s: Seconds = 6 * 24 * 3600.0
+    stale_s: Annotated[float, Field(ge=0)] = 24 * 3600.0
     # For so long it is remembered that no model has a usable answer to something.
     refused_s: Seconds = 600.0

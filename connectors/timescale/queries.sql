@@ -488,3 +488,53 @@ order by source;
 select id::text, request_id::text, tenant, device_id, metric, source, model, prompt_hash, created
 from insights
 where id = any(%(ids)s::uuid[]);
+
+-- name: alike_questions
+select tenant, gate, digest, text, skeleton, embedder, vector, data,
+       extract(epoch from made)::float8 as made, extract(epoch from expires)::float8 as expires
+from semantic_cache
+where gate = %(gate)s and expires > now()
+order by made desc
+limit %(most)s;
+
+-- name: near_questions
+select text, skeleton, digest, made, 1 - (vector::vector({dimensions}) <=> %(vector)s::vector({dimensions})) as similarity
+from semantic_cache
+where tenant = %(tenant)s and embedder = %(embedder)s and array_length(vector, 1) = {dimensions} and expires > now()
+order by vector::vector({dimensions}) <=> %(vector)s::vector({dimensions})
+limit %(most)s;
+
+-- name: near_questions_index
+create index if not exists semantic_cache_near_{dimensions} on semantic_cache
+using hnsw ((vector::vector({dimensions})) vector_cosine_ops) where array_length(vector, 1) = {dimensions};
+
+-- name: add_question
+insert into semantic_cache (gate, digest, tenant, text, skeleton, embedder, vector, data, made, expires)
+values (%(gate)s, %(digest)s, %(tenant)s, %(text)s, %(skeleton)s, %(embedder)s, %(vector)s, %(data)s,
+        to_timestamp(%(made)s), to_timestamp(%(expires)s))
+on conflict (gate, digest) do update
+set data = excluded.data, made = excluded.made, expires = excluded.expires
+where semantic_cache.made < excluded.made;
+
+-- name: forget_questions
+delete from semantic_cache where expires < now();
+
+-- name: count_questions
+select count(*) as questions from semantic_cache where expires > now();
+
+-- name: add_verdicts
+insert into semantic_verdicts (at, worker, skeleton, similarity, correct, served)
+select to_timestamp(at), worker, skeleton, similarity, correct, served
+from unnest(%(at)s::float8[], %(worker)s::text[], %(skeleton)s::text[], %(similarity)s::real[],
+            %(correct)s::boolean[], %(served)s::boolean[])
+     as said (at, worker, skeleton, similarity, correct, served);
+
+-- name: verdicts
+select id, extract(epoch from at)::float8 as at, worker, skeleton, similarity, correct, served
+from semantic_verdicts
+where id >= %(since)s and at > now() - interval '7 days'
+order by id
+limit 10000;
+
+-- name: forget_verdicts
+delete from semantic_verdicts where at < now() - interval '8 days';

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas.fields import Direction, Severity
 from schemas.models import AnalysisRequest
-from streams.prompts.grain import GRAIN
+from streams.prompts.grain import GRAIN, Grain
 
 # Significant digits of what was measured, and of what is computed from it.
 DIGITS, DERIVED_DIGITS = 3, 2
@@ -86,13 +86,13 @@ class Facts(BaseModel):
         return tuple(one for one in told if one is not None)
 
     @classmethod
-    def of(cls, request: AnalysisRequest, earlier: Sequence[Turn] = ()) -> Self:
+    def of(cls, request: AnalysisRequest, earlier: Sequence[Turn] = (), grain: Grain = GRAIN) -> Self:
         """Take the facts from a request, and from what was said before it, as a model is told them.
 
         Of what was asked for all digits that matter are told: the answer is about them.
         """
         facts = cls.rounded(request, earlier)
-        return facts if facts.asked else facts.model_copy(update=_coarse(request))
+        return facts if facts.asked else facts.model_copy(update=_coarse(request, grain))
 
     @classmethod
     def rounded(cls, request: AnalysisRequest, earlier: Sequence[Turn] = ()) -> Self:
@@ -165,15 +165,15 @@ def window_seconds(request: AnalysisRequest) -> float:
     return (request.window_end - request.window_start).total_seconds()
 
 
-def _coarse(request: AnalysisRequest) -> dict[str, object]:
+def _coarse(request: AnalysisRequest, grain: Grain) -> dict[str, object]:
     """Give the facts that are told coarsely, by name."""
-    baseline, spread = _levels(request)
+    baseline, spread = _levels(request, grain)
     values = [sample.value for sample in request.samples]
 
     def told(value: float) -> float:
         distance = _finite((value - request.baseline) / request.spread) if request.spread > 0 else None
-        place = None if distance is None else _finite(baseline + GRAIN.distance(distance) * spread)
-        return quantise(GRAIN.level(value) if place is None else place)
+        place = None if distance is None else _finite(baseline + grain.distance(distance) * spread)
+        return quantise(grain.level(value) if place is None else place)
 
     value, away = told(request.value), deviation(request)
     percent = None if baseline == 0 else _finite((value - baseline) / abs(baseline) * 100)
@@ -181,7 +181,7 @@ def _coarse(request: AnalysisRequest) -> dict[str, object]:
         "value": value,
         "baseline": baseline,
         "spread": spread,
-        "deviation": None if away is None else quantise(GRAIN.distance(away), DERIVED_DIGITS),
+        "deviation": None if away is None else quantise(grain.distance(away), DERIVED_DIGITS),
         "change_percent": _quantised(percent, DERIVED_DIGITS),
         "low": told(min(values)) if values else None,
         "high": told(max(values)) if values else None,
@@ -189,16 +189,16 @@ def _coarse(request: AnalysisRequest) -> dict[str, object]:
         "last": told(values[-1]) if values else None,
         "samples": int(quantise(len(values), COARSE_DIGITS)),
         "window_s": quantise(window_seconds(request), COARSE_DIGITS),
-        "shape": tuple(_whole(GRAIN.distance(one)) for one in _shape(values, request.baseline, request.spread)),
+        "shape": tuple(_whole(grain.distance(one)) for one in _shape(values, request.baseline, request.spread)),
     }
 
 
-def _levels(request: AnalysisRequest) -> tuple[float, float]:
+def _levels(request: AnalysisRequest, grain: Grain) -> tuple[float, float]:
     """Give the baseline and the spread coarsely. A baseline around zero is known by spreads, not by its own size."""
-    spread = quantise(GRAIN.level(request.spread))
+    spread = quantise(grain.level(request.spread))
     if spread > 0 and abs(request.baseline) < NEAR_ZERO * spread:
         return quantise(round(request.baseline / spread) * spread), spread
-    return quantise(GRAIN.level(request.baseline)), spread
+    return quantise(grain.level(request.baseline)), spread
 
 
 def _shape(values: Sequence[float], baseline: float, spread: float) -> tuple[float, ...]:

@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from streams.prompts.answer import Answer, numbers
+from streams.prompts.facts import Facts
+from streams.prompts.prompt import fingerprint
 
 
 class Kept(BaseModel):
@@ -33,6 +35,11 @@ def digest(tenant: str, prompt_hash: str, models: Iterable[str]) -> str:
     """
     parts = [tenant, sorted(set(models)), _SCHEMA, prompt_hash]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def surroundings(facts: Facts, models: Iterable[str]) -> tuple[str, ...]:
+    """Give all that an answer to a question depends on but its tenant and its words."""
+    return (*sorted(set(models)), _SCHEMA, fingerprint(facts.model_copy(update={"question": None})))
 
 
 def is_for_others(answer: Answer) -> bool:

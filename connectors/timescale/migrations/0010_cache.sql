@@ -11,3 +11,31 @@ create table cache_orders (
     check (value is null or digest is not null)
 );
 create index cache_orders_at on cache_orders (at);
+
+-- Questions that were answered: `connectors/timescale/questions`.
+create table semantic_cache (
+    gate     text not null,  -- of all that has to be equal
+    digest   text not null,  -- the key of the question's own answer
+    tenant   text not null,
+    text     text not null,
+    skeleton text not null,
+    embedder text not null,
+    vector   real[] not null,
+    data     bytea not null,
+    made     timestamptz not null,
+    expires  timestamptz not null,
+    primary key (gate, digest)
+);
+create index semantic_cache_expires on semantic_cache (expires);
+
+-- Whether their answers were right for others.
+create table semantic_verdicts (
+    id         bigint generated always as identity primary key,
+    at         timestamptz not null,
+    worker     text not null,
+    skeleton   text not null,
+    similarity real not null,
+    correct    boolean not null,
+    served     boolean not null  -- or would have been
+);
+create index semantic_verdicts_at on semantic_verdicts (at);

@@ -1,0 +1,93 @@
+"""What was seen of similar questions decides what is served: in this process at once, in all a few seconds later."""
+
+import random as randomness
+from collections.abc import Iterable
+from typing import Final
+
+from connectors import metrics
+from connectors.cache.guard import AwayError, Guarded
+from connectors.cache.semantic.audit import DELTA, Audit, Report, State
+from connectors.cache.semantic.bound import Row
+from connectors.cache.semantic.store import Store
+from connectors.cache.semantic.thresholds import Thresholds
+from connectors.cache.semantic.verdicts import Window
+from connectors.questions import Verdict
+
+# Verdicts that wait to be written: of more the oldest are lost, which only makes what is proven weaker.
+MOST_PENDING: Final = 10_000
+# How many ids back a verdict may still become visible, as ids are given before rows can be seen.
+OVERLAP: Final = 1_000
+
+
+class Judging:
+    """Draws, and learns from verdicts; for one event loop."""
+
+    def __init__(self, store: Guarded[Store], *, worker: str, rows: Iterable[Row], delta: float = DELTA) -> None:
+        """Begin with what was seen before; `worker` is another one in each process."""
+        self.thresholds = Thresholds(rows)
+        self._audit = Audit(randomness.Random(), delta=delta)  # noqa: S311  # spreads checks, no more
+        self._delta = delta
+        self._store = store
+        self._worker = worker
+        self._pending: list[Verdict] = []
+        self._others = Window()
+        self._heard: set[int] = set()
+        self._since = 0
+
+    def draw(self, skeleton: str, similarity: float) -> tuple[bool, bool]:
+        """Say whether to serve, and whether the answer is to be checked against a model's for the audit."""
+        tau = self.thresholds.explore_probability(skeleton, similarity, self._delta)
+        if self._audit.serves(similarity, tau):
+            return True, self._audit.checks()
+        return False, self._audit.shadows(tau)
+
+    def note(self, skeleton: str, similarity: float, *, correct: bool, audited: bool) -> None:
+        """Learn from a comparison; `audited`: it was drawn for that (`checks`)."""
+        now = self._now()
+        self.thresholds.seen(skeleton, similarity, correct=correct)
+        if audited:
+            self._audit.note(now, wrong=not correct)
+        self._pending.append(Verdict(self._worker, now, skeleton, similarity, correct=correct, served=audited))
+        del self._pending[:-MOST_PENDING]
+
+    def report(self) -> Report:
+        """Say what the audit proves by now."""
+        return self._audit.report(self._now())
+
+    async def exchange(self) -> None:
+        """Write down what was seen here, and learn what others saw. If that fails, the next time does it."""
+        pending, self._pending = self._pending, []
+        try:
+            if pending:
+                await self._store.do(lambda store: store.say(pending))
+                pending = []
+            said = await self._store.do(lambda store: store.said(max(0, self._since - OVERLAP)))
+        except AwayError:
+            said = []
+        finally:
+            self._pending = pending + self._pending
+        for verdict in said:
+            self._hear(verdict)
+        self._heard = {one for one in self._heard if one > self._since - OVERLAP}
+        self._audit.hear(self._now(), self._others.buckets)
+        report = self.report()
+        metrics.SEMANTIC_WRONG.labels("lower").set(report.lower)
+        metrics.SEMANTIC_WRONG.labels("upper").set(report.upper)
+        metrics.SEMANTIC_CHECKED.labels("right").set(report.checked - report.wrong)
+        metrics.SEMANTIC_CHECKED.labels("wrong").set(report.wrong)
+        for state in State:
+            metrics.SEMANTIC_STATE.labels(state).set(state is report.state)
+
+    def _hear(self, verdict: Verdict) -> None:
+        self._since = max(self._since, verdict.id)
+        if verdict.id in self._heard:
+            return
+        self._heard.add(verdict.id)
+        if verdict.worker == self._worker:
+            return
+        self.thresholds.seen(verdict.skeleton, verdict.similarity, correct=verdict.correct)
+        if verdict.served:
+            self._others.note(verdict.at, wrong=not verdict.correct)
+
+    def _now(self) -> float:
+        return self._store.clock.now().timestamp()

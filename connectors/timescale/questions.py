@@ -1,0 +1,84 @@
+"""The tables `semantic_cache` and `semantic_verdicts`: questions that were answered, and what was seen of the answers.
+
+A question is looked up by its gate, an index like any other: those behind one gate are few. Where the database has
+pgvector, an HNSW index (Malkov and Yashunin, 2018) finds the most similar ones whatever their gate, for people to see.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from psycopg import Connection
+
+from connectors.questions import Question, Verdict
+from connectors.timescale.ledger import Row
+from connectors.timescale.pool import Pool
+from connectors.timescale.queries import query
+from connectors.timescale.settings import DatabaseSettings
+
+CONNECTIONS = 2
+
+
+class Questions:
+    """Reads and writes; for one event loop. Its methods raise what `Pool.run` does."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        """Nothing is connected yet; it will be when it is first used."""
+        self._pool = Pool(settings, "questions", size=CONNECTIONS, read_only=False)
+        self._opening = asyncio.Lock()
+        self._is_open = False
+
+    async def alike(self, gate: str, *, most: int) -> list[Question]:
+        """Give the newest questions of a gate that have not expired."""
+        rows = await self._run("alike_questions", {"gate": gate, "most": most})
+        return [Question(**{**row, "vector": tuple(row["vector"])}) for row in rows]
+
+    async def add(self, question: Question) -> None:
+        """Keep a question, or the newer answer to it."""
+        await self._run("add_question", {**asdict(question), "vector": list(question.vector)})
+
+    async def say(self, verdicts: Sequence[Verdict]) -> None:
+        """Write verdicts down."""
+        columns = [field.name for field in fields(Verdict) if field.name != "id"]
+        await self._run("add_verdicts", {name: [getattr(one, name) for one in verdicts] for name in columns})
+
+    async def said(self, since: int) -> list[Verdict]:
+        """Give the verdicts of the last week from the one with this id on; so many at a time."""
+        return [Verdict(**row) for row in await self._run("verdicts", {"since": since})]
+
+    async def forget(self) -> None:
+        """Delete what has expired."""
+        await self._run("forget_questions", {})
+        await self._run("forget_verdicts", {})
+
+    async def count(self) -> int:
+        """Count the questions that have not expired."""
+        (row,) = await self._run("count_questions", {})
+        return int(row["questions"])
+
+    async def near(self, tenant: str, embedder: str, vector: Sequence[float], *, most: int) -> list[dict[str, Any]]:
+        """Give the most similar questions of a tenant, the most similar first. The database has pgvector."""
+        values = {"tenant": tenant, "embedder": embedder, "vector": list(vector), "most": most}
+        return await self._run("near_questions", values, dimensions=str(len(vector)))
+
+    async def close(self) -> None:
+        """End the connections."""
+        await self._pool.close()
+
+    async def _run(self, name: str, values: Mapping[str, object], **words: str) -> list[dict[str, Any]]:
+        async with self._opening:
+            if not self._is_open:
+                await self._pool.open()
+                self._is_open = True
+        return await self._pool.run(query(name, **words), values)
+
+
+def index(connection: "Connection[Row]", dimensions: int) -> bool:
+    """Let the database find similar vectors of so many dimensions fast, if it has pgvector; say whether it does."""
+    (row,) = connection.execute("select count(*) from pg_available_extensions where name = 'vector'").fetchall()
+    if not row[0]:
+        return False
+    connection.execute("create extension if not exists vector")
+    connection.execute(query("near_questions_index", dimensions=str(int(dimensions))))
+    return True
