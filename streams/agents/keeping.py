@@ -10,6 +10,7 @@ from connectors.cache.entry import Key
 from connectors.llm.prices import Usage
 from connectors.llm.settings import Tier
 from schemas.fields import Source
+from streams.agents.meaning import Meaning
 from streams.agents.packing import Session, Told
 from streams.prompts.answer import Answer, RefusedAnswerError
 from streams.prompts.facts import Facts
@@ -19,11 +20,13 @@ from streams.prompts.prompt import fingerprint
 # Who waited for somebody in the same process was answered from its memory.
 _SOURCES: Final = {"l1": Source.L1, "l2": Source.L2, "l3": Source.L3, None: Source.L1}
 
+Check = Callable[[Answer], None]
+
 
 class Asks(Protocol):
     """Who asks models (`streams.agents.packing.Packer`)."""
 
-    async def ask(self, facts: Facts, check: Callable[[Answer], None], session: Session | None = None) -> Told:
+    async def ask(self, facts: Facts, check: Check, session: Session | None = None) -> Told:
         """Ask about a window; an answer that `check` refuses is none."""
 
     def tier(self, facts: Facts) -> Tier:
@@ -38,8 +41,10 @@ class Keeping:
     cache: Cache[Kept]
     # The models' names, by tier.
     models: Callable[[Tier], Iterable[str]]
+    # Without it only what is asked in the same words is the same question.
+    meaning: Meaning | None = None
 
-    async def ask(self, facts: Facts, check: Callable[[Answer], None], session: Session | None = None) -> Told:
+    async def ask(self, facts: Facts, check: Check, session: Session | None = None) -> Told:
         """Give a kept answer, else a model's, which is kept if it fits others.
 
         An answer is another window's with the same facts: it is checked against this one all the same.
@@ -48,38 +53,97 @@ class Keeping:
             ConnectorError, RefusedAnswerError: as the model's `ask`; the latter also if it is known to be so.
 
         """
-        told: list[Told] = []
-        refusals: list[RefusedAnswerError] = []
-
-        async def ask() -> Made[Kept]:
-            try:
-                told.append(await self.model.ask(facts, check, session))
-            except RefusedAnswerError as error:
-                refusals.append(error)
-                return Made(refused=str(error))
-            return _made(told[-1])
-
-        outcome = await self.cache.get(self.key(facts), ask)
+        window = _Window(self, facts, check, session)
+        outcome = await self.cache.get(self.key(facts), window.ask)
         if outcome.own:
-            if refusals:
-                raise refusals[0]
-            return told[0]
+            return window.own()
         if outcome.value is None:
             raise RefusedAnswerError("kept", outcome.refused or "")
-        try:
-            check(outcome.value.answer)
-        except RefusedAnswerError:
+        if not _fits(outcome.value, check):
             # It has a number of the window that it was asked about.
             return await self.model.ask(facts, check, session)
-        metrics.CACHE_SAVED_USD.inc(outcome.value.cost_usd)
-        return Told(outcome.value.answer, outcome.value.model, Usage(), source=_SOURCES[outcome.level])
+        return _told(outcome.value, _SOURCES[outcome.level])
 
     def key(self, facts: Facts) -> Key:
         """Say under what the answer to these facts is kept."""
-        return Key(facts.tenant, digest(facts.tenant, fingerprint(facts), self.models(self.model.tier(facts))))
+        return Key(facts.tenant, digest(facts.tenant, fingerprint(facts), self.models_for(facts)))
+
+    def models_for(self, facts: Facts) -> Iterable[str]:
+        """Name the models that are asked about a window."""
+        return self.models(self.model.tier(facts))
 
 
-def _made(told: Told) -> Made[Kept]:
+class _Window:
+    """One window for which nothing is kept under its own key."""
+
+    def __init__(self, keeping: Keeping, facts: Facts, check: Check, session: Session | None) -> None:
+        self._keeping = keeping
+        self._facts = facts
+        self._check = check
+        self._session = session
+        self._told: Told | RefusedAnswerError | None = None
+
+    async def ask(self) -> Made[Kept]:
+        """Take the answer to a question that means the same, else ask a model."""
+        keeping, meaning = self._keeping, self._keeping.meaning
+        similar = None
+        if meaning is not None:
+            key = keeping.key(self._facts)
+            similar = await meaning.find(key, self._facts, keeping.models_for(self._facts))
+        if meaning is None or similar is None:
+            return await self._ask_model()
+        kept = similar.served
+        if kept is not None and _fits(kept, self._check):
+            self._told = _told(kept, Source.SEMANTIC)
+            if similar.checks:
+                meaning.check(similar, self._ask_again)
+            return Made(kept, keep=False)
+        made = await self._ask_model()
+        if made.value is not None and made.keep:
+            await meaning.learn(similar, made.value)
+        return made
+
+    def own(self) -> Told:
+        """Give what `ask` came to.
+
+        Raises:
+            RefusedAnswerError: no answer that can be used.
+
+        """
+        if self._told is None or isinstance(self._told, RefusedAnswerError):
+            raise self._told or RefusedAnswerError("kept")
+        return self._told
+
+    async def _ask_model(self) -> Made[Kept]:
+        self._told = await self._model()
+        return _made(self._told)
+
+    async def _ask_again(self) -> Made[Kept]:
+        return _made(await self._model())
+
+    async def _model(self) -> Told | RefusedAnswerError:
+        try:
+            return await self._keeping.model.ask(self._facts, self._check, self._session)
+        except RefusedAnswerError as error:
+            return error
+
+
+def _fits(kept: Kept, check: Check) -> bool:
+    try:
+        check(kept.answer)
+    except RefusedAnswerError:
+        return False
+    return True
+
+
+def _told(kept: Kept, source: Source) -> Told:
+    metrics.CACHE_SAVED_USD.inc(kept.cost_usd)
+    return Told(kept.answer, kept.model, Usage(), source=source)
+
+
+def _made(told: Told | RefusedAnswerError) -> Made[Kept]:
+    if isinstance(told, RefusedAnswerError):
+        return Made(refused=str(told))
     usage = told.usage
     kept = Kept(
         answer=told.answer,
