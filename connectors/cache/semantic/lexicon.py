@@ -80,6 +80,8 @@ def lexicon() -> Lexicon:
     for section in SECTIONS:
         for value, ways in read[section].items():
             _add_all(phrases, ways, Meaning(section, value))
+            if section == "class":
+                _add_all(phrases, map(_plural, ways), Meaning("classes", value))
     for value, forms in read["verb"].items():
         for form, ways in zip(FORMS, forms, strict=True):
             _add_all(phrases, (way.strip() for way in ways.split(",")), Meaning("verb", value, form))
@@ -100,6 +102,12 @@ def _add_all(phrases: Phrases, ways: Iterable[str], meaning: Meaning) -> None:
         phrases.add(_contracted(way), meaning)
 
 
+def _plural(way: str) -> str:
+    if way.endswith(("s", "x", "ch", "sh")):
+        return f"{way}es"
+    return f"{way[:-1]}ies" if way.endswith("y") else f"{way}s"
+
+
 def _contracted(way: str) -> str:
     # As words are taken apart: "i'd" is "i 'd".
     return way.replace("'", " '")
@@ -111,4 +119,6 @@ def _units(read: Mapping[str, Sequence[Sequence[Any]]]) -> dict[str, tuple[str, 
         for factor, *names in written:
             for name in names:
                 units.setdefault(name, (base, Fraction(factor)))
+                if " " in name:
+                    units.setdefault(name.lower(), (base, Fraction(factor)))
     return units

@@ -16,31 +16,13 @@ NEUTRAL: Final = frozenset(["of", "for", "on", "at", "in"])
 DURING: Final = frozenset(["in", "over", "during", "within", "throughout"])
 # In front of a day or a time: "on Monday", "at noon".
 ON: Final = frozenset(["on", "at", "in"])
-# What these say belongs to what follows: a moment, or an amount.
+# What these say belongs to the moment that follows.
 BINDING: Final = frozenset(["since", "until", "before", "after"])
-BEFORE_AMOUNTS: Final = frozenset(
-    [
-        "by",
-        "to",
-        "from",
-        "every",
-        "per",
-        "for",
-        "within",
-        "in",
-        "over",
-        "under",
-        "after",
-        "before",
-        "at",
-        "about",
-        "around",
-    ]
-)
 NUMBERED: Final = frozenset(["number", "no", "nr", "#", "num"])
 JUST_ENDED: Final = frozenset(["last", "past"])
 
 _NAME: Final = re.compile(r"(?=.*\d)[\w/-]+")
+_PERCENTILE: Final = re.compile(r"p(\d\d?)")
 _PARTS_OF_NAME: Final = re.compile(r"([^\W\d_]+)[-_]?(\d[\w-]*)")
 
 
@@ -59,6 +41,27 @@ def items(words: Sequence[Word], known: Lexicon) -> list[Item]:
     while reader.at < len(words):
         reader.step()
     return reader.items
+
+
+_CLOCK: Final = re.compile(r"(\d{1,2}):(\d\d)")
+_HALVES: Final = {"am": 0, "pm": 12, "morning": 0, "afternoon": 12, "evening": 12}
+_HOURS: Final = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_NOON: Final = 12
+
+
+def _clock(words: Sequence[str], at: int) -> tuple[int, str] | None:
+    """Read "18:00", "6 pm" or "six in the evening"; give how many words that are."""
+    written = _CLOCK.fullmatch(words[at])
+    if written is not None:
+        return 1, f"{int(written[1]):02}:{written[2]}"
+    hour = _HOURS.index(words[at]) + 1 if words[at] in _HOURS else int(words[at]) if words[at].isdecimal() else 0
+    if not 1 <= hour <= _NOON:
+        return None
+    for said in (("in", "the"), ()):
+        after = at + 1 + len(said)
+        if tuple(words[at + 1 : after]) == said and after < len(words) and words[after] in _HALVES:
+            return after + 1 - at, f"{hour % _NOON + _HALVES[words[after]]:02}:00"
+    return None
 
 
 class _Reader:
@@ -120,20 +123,32 @@ class _Reader:
         return self._take(found[0])
 
     def _binding(self) -> bool:
-        """Read a word together with the moment, or the amount, that it is about."""
+        """Read a word together with the moment that it is about."""
         word = self.lower[self.at]
         start = self._skip_articles(self.at + 1)
         if start >= len(self.words):
             return False
-        if word in BINDING or word in ON:
+        if word == "up" and self.lower[self.at + 1] in {"until", "till", "to"} and start + 1 < len(self.words):
+            word, start = "until", self._skip_articles(self.at + 2)
+        if start < len(self.words) and (word in BINDING or word in ON or word in DURING):
             window = self._window(start)
             if window is not None:
-                value = window[1].value if word in ON else f"{word} {window[1].value}"
+                value = f"{word} {window[1].value}" if word in BINDING else window[1].value
                 return self._take(start + window[0] - self.at, Item("window", value))
-        if word in BINDING | BEFORE_AMOUNTS:
-            following = amount(self.words, start, self.known)
-            if following is not None and following.base:
-                return self._take(start + following.length - self.at, Item("amount", f"{word} {following}"))
+            moment = _clock(self.lower, start)
+            if moment is not None:
+                return self._take(start + moment[0] - self.at, Item("window", f"{word} {moment[1]}"))
+        return self._from(start)
+
+    def _from(self, start: int) -> bool:
+        """Read "from Monday on" and "from Monday until now" as "since Monday"."""
+        window = self._window(start) if self.lower[self.at] == "from" else None
+        if window is None:
+            return False
+        after = start + window[0]
+        for ending in (("until", "now"), ("till", "now"), ("to", "now"), ("onwards",), ("onward",), ("on",)):
+            if tuple(self.lower[after : after + len(ending)]) == ending:
+                return self._take(after + len(ending) - self.at, Item("window", f"since {window[1].value}"))
         return False
 
     def _window(self, at: int) -> tuple[int, Meaning] | None:
@@ -147,7 +162,7 @@ class _Reader:
             return False
         found = self.known.phrases.match(self.lower, start)
         named = _NAME.fullmatch(self.lower[start]) is not None and not is_number(self.lower[start])
-        if not named and (found is None or found[1].kind not in {"class", "metric", "aggregate"}):
+        if not named and (found is None or found[1].kind not in {"class", "classes", "metric", "aggregate"}):
             return False
         return self._take(1, Item("plain", self.lower[self.at]))
 
@@ -157,13 +172,9 @@ class _Reader:
         found = amount(self.words, self.at, self.known)
         if found is None:
             return False
-        if not found.base and self.items and self.items[-1] == Item("word", self.lower[self.at - 1]):
-            # "Agitator 7", though nobody told us what an agitator is.
-            before = self.items.pop()
-            return self._take(found.length, Item("entity", f"{before.value} {found}"))
         after = self.at + found.length
-        if after < len(self.words) and self.lower[after] == "ago":
-            return self._take(found.length + 1, Item("amount", f"{found} ago"))
+        if not found.base and self.lower[after : after + 2] in (["th", "percentile"], ["st", "percentile"]):
+            return self._take(found.length + 2, Item("percentile", str(found)))
         return self._take(found.length, Item("amount" if found.base else "number", str(found)))
 
     def _known(self) -> bool:
@@ -173,7 +184,24 @@ class _Reader:
         length, meaning = found
         if meaning.kind == "class":
             return self._thing(length, meaning.value)
-        return self._take(length, Item(meaning.kind, meaning.value, meaning.form))
+        # Up and down have a place of their own, whatever verb says so.
+        kind = "direction" if meaning.kind == "verb" and meaning.value in {"up", "down"} else meaning.kind
+        return self._take(length, Item(kind, meaning.value, meaning.form))
+
+    def _named(self, word: Word) -> tuple[int, Item] | None:
+        """Read "agitator 7" and "agitator no. 7", though nobody told us what an agitator is."""
+        if not word.lower.isalpha() or word.lower in self.known.plain | NEUTRAL | ARTICLES:
+            return None
+        at = self.at + 1
+        at += at < len(self.words) and self.lower[at] in NUMBERED
+        if at >= len(self.words) or self.words[at].quoted:
+            return None
+        name = self.lower[at]
+        is_name = _NAME.fullmatch(name) is not None and not is_number(name)
+        plain = None if is_name else amount(self.words, at, self.known)
+        if is_name or (plain is not None and not plain.base and plain.length == 1):
+            return at + 1 - self.at, Item("entity", f"{word.lower} {name if is_name else plain}")
+        return None
 
     def _thing(self, length: int, name: str) -> bool:
         """Read "pump 7", "pump no. 7", "line A" or just "the pump"."""
@@ -191,6 +219,13 @@ class _Reader:
         return self._take(length, Item("class", name))
 
     def _unknown(self, word: Word) -> None:
+        if (percentile := _PERCENTILE.fullmatch(word.lower)) is not None:
+            self._take(1, Item("percentile", percentile[1]))
+            return
+        named = self._named(word)
+        if named is not None:
+            self._take(*named)
+            return
         parts = _PARTS_OF_NAME.fullmatch(word.lower)
         if parts is not None:
             found = self.known.phrases.match([parts[1]], 0)

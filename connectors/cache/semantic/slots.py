@@ -1,13 +1,16 @@
-"""A question as typed slots, which have to be equal, and a skeleton, which may only be alike.
+"""A question as typed values, which have to be equal, and a form: what is said of them.
 
 Every word counts. What is said to be polite is cut off, articles say nothing, and words that may take each other's
 place in every question about a device are one; all else has to be the same, a word that nobody knows too. Where only
 one thing is spoken of, the order of what is said about it changes nothing; else all of it is kept in order, for "is A
 hotter than B" is not "is B hotter than A".
+
+A form has places for its values, as in "<entity1> hotter than <entity2>": what is learnt of two forms holds for all
+values. Which value stands at which place is known from the values: places are numbered in their order.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from connectors.cache.semantic.courtesy import bare
@@ -15,39 +18,47 @@ from connectors.cache.semantic.lexicon import lexicon
 from connectors.cache.semantic.reading import ARTICLES, NEUTRAL, Item, items
 from connectors.cache.semantic.words import words
 
-# Raised with every change of what slots mean.
-VERSION: Final = 1
+# Raised with every change of what is read.
+VERSION: Final = 2
 
+# What has places in a form.
+VALUES: Final = frozenset(
+    [
+        *("entity", "class", "classes", "metric", "aggregate"),
+        *("amount", "number", "bound", "percentile", "window", "severity", "direction"),
+    ]
+)
 # Things, and what belongs to them, whatever order they are named in: "the bearing temperature of pump 7".
-_THINGS: Final = frozenset(["entity", "class", "metric", "aggregate"])
+_THINGS: Final = frozenset(["entity", "class", "classes", "metric", "aggregate", "percentile"])
 _JOINING: Final = NEUTRAL | ARTICLES | {"'s"}
-_ENDED: Final = ("last ", "yesterday", "day-before")
+_ENDED: Final = ("last ", "yesterday", "day-before", "last-")
+_PRESENT: Final = frozenset([Item("tense", "present"), Item("tense", "do")])
+_PAST: Final = frozenset(["past", "did", "has", "had"])
+_NOW: Final = Item("window", "now")
 
 Slot = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The slots, and the words that are left, in lower case."""
+    """The values, sorted; and the form."""
 
-    slots: tuple[Slot, ...]
-    skeleton: str
+    values: tuple[Slot, ...]
+    form: str
 
     def key(self) -> str:
-        """Give the slots as a text that no other slots have."""
-        return "\x1e".join(f"{kind}\x1f{value}" for kind, value in self.slots)
+        """Give the values as a text that no other values have."""
+        return "\x1e".join(f"{kind}\x1f{value}" for kind, value in self.values)
 
 
 def parse(text: str) -> Parsed:
     """Read a question. Any text is one."""
     known = lexicon()
-    said = words(text)
-    said = [word for word in said if word.lower not in known.anywhere]
+    said = [word for word in words(text) if word.lower not in known.anywhere]
     start, end = bare([word.lower for word in said], known)
-    read = _without_is(_asked_for(items(said[start:end], known)))
-    read = _tenses(read)
-    skeleton = " ".join(item.value for item in read if item.kind in {"word", "plain", "verb"})
-    return Parsed(_slots(read), skeleton)
+    read = _without_now(_tenses(_without_is(_asked_for(items(said[start:end], known)))))
+    values = tuple(sorted((item.kind, item.value) for item in read if item.kind in VALUES))
+    return Parsed(values, _form(read, _places(values)))
 
 
 def _asked_for(read: list[Item]) -> list[Item]:
@@ -64,41 +75,51 @@ def _without_is(read: list[Item]) -> list[Item]:
     return [item for item in read if item not in _PRESENT]
 
 
-_PRESENT: Final = frozenset([Item("tense", "present"), Item("tense", "do")])
+def _without_now(read: list[Item]) -> list[Item]:
+    """Leave out "now" where no other time is spoken of: the present is what a question is about."""
+    others = any(item.kind in {"relation", "tense"} or (item.kind == "window" and item != _NOW) for item in read)
+    return read if others else [item for item in read if item != _NOW]
 
 
 def _tenses(read: list[Item]) -> list[Item]:
     """Make one of the ways to speak of a time that is named and over."""
     if not any(item.kind == "window" and item.value.startswith(_ENDED) for item in read):
         return read
-    past = frozenset(["past", "did", "has", "had"])
     kept = []
+    did = Item("tense", "did") in read
     for item in read:
-        if item.kind == "tense" and item.value in past:
+        if item.kind == "tense" and item.value in _PAST:
             continue
-        is_over = item.form in {"past", "participle"} or (item.form == "base" and Item("tense", "did") in read)
-        if item.kind == "verb" and is_over:
-            kept.append(Item("verb", item.value, "past"))
-        else:
-            kept.append(item)
+        is_over = item.form in {"past", "participle"} or (item.form == "base" and did)
+        kept.append(replace(item, form="past") if is_over else item)
     return kept
 
 
-def _slots(read: Sequence[Item]) -> tuple[Slot, ...]:
-    groups = _groups(read)
-    if _is_about_one(groups):
-        flat = sorted(slot for group in groups for slot in group)
-        return tuple(flat)
-    return (("in order", ""), *(slot for group in groups for slot in (*group, ("|", ""))))
+def _places(values: Sequence[Slot]) -> dict[Slot, str]:
+    """Give each value of a kind a number, in their order; equal ones have one place."""
+    places: dict[Slot, str] = {}
+    counts: dict[str, int] = {}
+    for kind, value in values:
+        if (kind, value) not in places:
+            counts[kind] = counts.get(kind, 0) + 1
+            places[kind, value] = f"<{kind}{counts[kind]}>"
+    return places
 
 
-def _groups(read: Sequence[Item]) -> list[tuple[Slot, ...]]:
+def _form(read: Sequence[Item], places: dict[Slot, str]) -> str:
+    groups = _groups(read, places)
+    if _is_about_one(read, groups):
+        return " ".join(sorted(word for group in groups for word in group))
+    return " | ".join(" ".join(group) for group in groups)
+
+
+def _groups(read: Sequence[Item], places: dict[Slot, str]) -> list[tuple[str, ...]]:
     """Put things and what belongs to them together, in an order of their own; all else stays by itself."""
-    groups: list[tuple[Slot, ...]] = []
-    things: list[Slot] = []
+    groups: list[tuple[str, ...]] = []
+    things: list[str] = []
     for place, item in enumerate(read):
         if item.kind in _THINGS:
-            things.append((item.kind, item.value))
+            things.append(_said(item, places))
             continue
         if item.value in _JOINING and item.kind == "plain":
             following = next((one for one in read[place + 1 :] if one.value not in _JOINING), None)
@@ -107,14 +128,24 @@ def _groups(read: Sequence[Item]) -> list[tuple[Slot, ...]]:
         if things:
             groups.append(tuple(sorted(things)))
             things = []
-        groups.append(((item.kind, f"{item.value} {item.form}".strip()),))
+        groups.append((_said(item, places),))
     if things:
         groups.append(tuple(sorted(things)))
     return groups
 
 
-def _is_about_one(groups: Sequence[tuple[Slot, ...]]) -> bool:
-    kinds = [slot[0] for group in groups for slot in group]
-    nouns = sum(group[0][0] in _THINGS or group[0][0] == "word" for group in groups)
-    several = sum(kind in {"amount", "number", "bound"} for kind in kinds)
+def _said(item: Item, places: dict[Slot, str]) -> str:
+    place = places.get((item.kind, item.value))
+    if place is not None:
+        return place + (f":{item.form}" if item.form else "")
+    # A word that means two things is two words.
+    kind = "" if item.kind in {"word", "plain", "relation"} else f"{item.kind}:"
+    return f"{kind}{item.value.replace(' ', '_')}" + (f":{item.form}" if item.form else "")
+
+
+def _is_about_one(read: Sequence[Item], groups: Sequence[tuple[str, ...]]) -> bool:
+    kinds = [item.kind for item in read]
+    nouns = kinds.count("word") + sum(len(group) > 1 for group in groups)
+    nouns += sum(item.kind in _THINGS for item in read) if not any(len(group) > 1 for group in groups) else 0
+    several = sum(kind in {"amount", "number", "bound", "percentile"} for kind in kinds)
     return nouns <= 1 and several <= 1 and "relation" not in kinds and kinds.count("window") <= 1
