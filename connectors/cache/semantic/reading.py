@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from connectors.cache.semantic.lexicon import Lexicon, Meaning
-from connectors.cache.semantic.quantities import amount, one_unit
+from connectors.cache.semantic.quantities import Amount, amount, one_unit
 from connectors.cache.semantic.words import Word, is_number
 
 ARTICLES: Final = frozenset(["the", "a", "an"])
@@ -78,7 +78,7 @@ class _Reader:
         if word.quoted:
             self._take(1, Item("entity", f'"{word.lower}"'))
         elif not (
-            self._just_ended() or self._bound() or self._binding() or self._joining() or self._amount() or self._known()
+            self._just_ended() or self._binding() or self._bound() or self._joining() or self._amount() or self._known()
         ):
             self._unknown(word)
 
@@ -126,7 +126,7 @@ class _Reader:
         """Read a word together with the moment that it is about."""
         word = self.lower[self.at]
         start = self._skip_articles(self.at + 1)
-        if start >= len(self.words):
+        if start >= len(self.words) or self._window(self.at) is not None:
             return False
         if word == "up" and self.lower[self.at + 1] in {"until", "till", "to"} and start + 1 < len(self.words):
             word, start = "until", self._skip_articles(self.at + 2)
@@ -198,10 +198,16 @@ class _Reader:
             return None
         name = self.lower[at]
         is_name = _NAME.fullmatch(name) is not None and not is_number(name)
-        plain = None if is_name else amount(self.words, at, self.known)
-        if is_name or (plain is not None and not plain.base and plain.length == 1):
+        plain = None if is_name else self._bare_number(at)
+        if is_name or plain is not None:
             return at + 1 - self.at, Item("entity", f"{word.lower} {name if is_name else plain}")
         return None
+
+    def _bare_number(self, at: int) -> Amount | None:
+        """Read a number that may be a name: nothing is counted or measured by it."""
+        found = amount(self.words, at, self.known)
+        ordinal = self.lower[at + 1 : at + 2] in (["th"], ["st"], ["nd"], ["rd"])
+        return None if found is None or found.base or found.length > 1 or ordinal else found
 
     def _thing(self, length: int, name: str) -> bool:
         """Read "pump 7", "pump no. 7", "line A" or just "the pump"."""
@@ -211,11 +217,12 @@ class _Reader:
         if at < len(self.words):
             word = self.words[at]
             letter = len(word.written) == 1 and word.written.isupper()
-            if is_number(word.lower) or _NAME.fullmatch(word.lower) or letter:
+            is_name = _NAME.fullmatch(word.lower) and not is_number(word.lower) and not _CLOCK.fullmatch(word.lower)
+            if letter or is_name:
                 return self._take(at + 1 - self.at, Item("entity", f"{name} {word.lower}"))
-            number = amount(self.words, at, self.known)
-            if number is not None and not number.base:
-                return self._take(at + number.length - self.at, Item("entity", f"{name} {number}"))
+            number = self._bare_number(at)
+            if number is not None:
+                return self._take(at + 1 - self.at, Item("entity", f"{name} {number}"))
         return self._take(length, Item("class", name))
 
     def _unknown(self, word: Word) -> None:

@@ -29,6 +29,8 @@ VALUES: Final = frozenset(
     ]
 )
 # Things, and what belongs to them, whatever order they are named in: "the bearing temperature of pump 7".
+# These may be meant without being named: "hotter" is of a temperature, "how often" counts. "Now" may be said or not.
+_UNSAID: Final = frozenset([("metric", "temperature"), ("metric", "flow"), ("aggregate", "count"), ("window", "now")])
 _THINGS: Final = frozenset(["entity", "class", "classes", "metric", "aggregate", "percentile"])
 _JOINING: Final = NEUTRAL | ARTICLES | {"'s"}
 _ENDED: Final = ("last ", "yesterday", "day-before", "last-")
@@ -57,8 +59,12 @@ def parse(text: str) -> Parsed:
     said = [word for word in words(text) if word.lower not in known.anywhere]
     start, end = bare([word.lower for word in said], known)
     read = _without_now(_tenses(_without_is(_asked_for(items(said[start:end], known)))))
-    values = tuple(sorted((item.kind, item.value) for item in read if item.kind in VALUES))
+    values = tuple(sorted((item.kind, item.value) for item in read if _is_value(item)))
     return Parsed(values, _form(read, _places(values)))
+
+
+def _is_value(item: Item) -> bool:
+    return item.kind in VALUES and (item.kind, item.value) not in _UNSAID
 
 
 def _asked_for(read: list[Item]) -> list[Item]:
@@ -71,8 +77,8 @@ def _asked_for(read: list[Item]) -> list[Item]:
 
 
 def _without_is(read: list[Item]) -> list[Item]:
-    """Leave out what only makes a sentence of words about the present."""
-    return [item for item in read if item not in _PRESENT]
+    """Leave out what only makes a sentence of words about the present; of a time that is over it says something."""
+    return read if _is_over(read) else [item for item in read if item not in _PRESENT]
 
 
 def _without_now(read: list[Item]) -> list[Item]:
@@ -83,7 +89,7 @@ def _without_now(read: list[Item]) -> list[Item]:
 
 def _tenses(read: list[Item]) -> list[Item]:
     """Make one of the ways to speak of a time that is named and over."""
-    if not any(item.kind == "window" and item.value.startswith(_ENDED) for item in read):
+    if not _is_over(read):
         return read
     kept = []
     did = Item("tense", "did") in read
@@ -93,6 +99,10 @@ def _tenses(read: list[Item]) -> list[Item]:
         is_over = item.form in {"past", "participle"} or (item.form == "base" and did)
         kept.append(replace(item, form="past") if is_over else item)
     return kept
+
+
+def _is_over(read: Sequence[Item]) -> bool:
+    return any(item.kind == "window" and item.value.startswith(_ENDED) for item in read)
 
 
 def _places(values: Sequence[Slot]) -> dict[Slot, str]:
@@ -122,7 +132,7 @@ def _groups(read: Sequence[Item], places: dict[Slot, str]) -> list[tuple[str, ..
             things.append(_said(item, places))
             continue
         if item.value in _JOINING and item.kind == "plain":
-            following = next((one for one in read[place + 1 :] if one.value not in _JOINING), None)
+            following = next((one for one in read[place + 1 :] if one.value not in ARTICLES), None)
             if item.value in ARTICLES or (following is not None and following.kind in _THINGS):
                 continue
         if things:
