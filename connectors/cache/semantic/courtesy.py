@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from connectors.cache.semantic.lexicon import Lexicon
 
 # What a question begins with that is part of a longer sentence: "I wonder if it is hot".
-_WHETHER = frozenset(["whether", "if"])
+WHETHER = frozenset(["whether", "if"])
 _QUESTIONS = frozenset(["intent", "tense", "modality"])
 
 
@@ -21,7 +21,7 @@ def bare(words: Sequence[str], known: Lexicon) -> tuple[int, int]:
         if after >= end or not _may_go(kind, words, after, known):
             break
         start = after
-        if kind != "opening" and words[start] in _WHETHER and start + 1 < end:
+        if kind != "opening" and words[start] in WHETHER and start + 1 < end:
             start += 1
     while (length := _closing(words, start, end, known)) and end - length > start:
         end -= length
@@ -31,7 +31,7 @@ def bare(words: Sequence[str], known: Lexicon) -> tuple[int, int]:
 def _may_go(kind: str, words: Sequence[str], after: int, known: Lexicon) -> bool:
     if kind not in {"asks", "wonders"}:
         return True
-    if known.openings.match(words, after) is not None or words[after] in _WHETHER:
+    if known.openings.match(words, after) is not None or words[after] in WHETHER:
         return True
     found = known.phrases.match(words, after)
     if found is None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from connectors.cache.semantic.courtesy import bare
+from connectors.cache.semantic.courtesy import WHETHER, bare
 from connectors.cache.semantic.lexicon import lexicon
 from connectors.cache.semantic.reading import ARTICLES, NEUTRAL, Item, items
 from connectors.cache.semantic.words import words
@@ -34,8 +34,7 @@ _UNSAID: Final = frozenset([("metric", "temperature"), ("metric", "flow"), ("agg
 _THINGS: Final = frozenset(["entity", "class", "classes", "metric", "aggregate", "percentile"])
 _JOINING: Final = NEUTRAL | ARTICLES | {"'s"}
 _ENDED: Final = ("last ", "yesterday", "day-before", "last-")
-_PRESENT: Final = frozenset([Item("tense", "present"), Item("tense", "do")])
-_PAST: Final = frozenset(["past", "did", "has", "had"])
+_IS: Final = Item("tense", "present")
 _NOW: Final = Item("window", "now")
 
 Slot = tuple[str, str]
@@ -58,7 +57,12 @@ def parse(text: str) -> Parsed:
     known = lexicon()
     said = [word for word in words(text) if word.lower not in known.anywhere]
     start, end = bare([word.lower for word in said], known)
-    read = _without_now(_tenses(_without_is(_asked_for(items(said[start:end], known)))))
+    read = items(said[start:end], known)
+    whether = (start > 0 and said[start - 1].lower in WHETHER) or read[:1] == [_IS]
+    read = _without_now(_tenses(_without_is(_asked_for(read))))
+    if whether:
+        # "Valve 3: open" may be an order, "is valve 3 open" is a question.
+        read.insert(0, Item("intent", "whether"))
     values = tuple(sorted((item.kind, item.value) for item in read if _is_value(item)))
     return Parsed(values, _form(read, _places(values)))
 
@@ -78,7 +82,7 @@ def _asked_for(read: list[Item]) -> list[Item]:
 
 def _without_is(read: list[Item]) -> list[Item]:
     """Leave out what only makes a sentence of words about the present; of a time that is over it says something."""
-    return read if _is_over(read) else [item for item in read if item not in _PRESENT]
+    return read if _is_over(read) else [item for item in read if item != _IS]
 
 
 def _without_now(read: list[Item]) -> list[Item]:
@@ -91,12 +95,14 @@ def _tenses(read: list[Item]) -> list[Item]:
     """Make one of the ways to speak of a time that is named and over."""
     if not _is_over(read):
         return read
+    forms = {item.form for item in read}
+    # "Did it open" is not "was it open": what a word of tense makes of a word that is no verb of ours, it says itself.
+    silent = {"past"} | ({"did"} if "base" in forms else set()) | ({"has", "had"} if "participle" in forms else set())
     kept = []
-    did = Item("tense", "did") in read
     for item in read:
-        if item.kind == "tense" and item.value in _PAST:
+        if item.kind == "tense" and item.value in silent:
             continue
-        is_over = item.form in {"past", "participle"} or (item.form == "base" and did)
+        is_over = item.form in {"past", "participle"} or (item.form == "base" and Item("tense", "did") in read)
         kept.append(replace(item, form="past") if is_over else item)
     return kept
 

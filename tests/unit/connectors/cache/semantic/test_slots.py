@@ -5,7 +5,7 @@ import pytest
 from connectors.cache.semantic.slots import parse
 
 SAME = [
-    ("What is the maximum temperature of pump 7 in the last hour?", "max temp of pump 7 over the past 60 minutes"),
+    ("What was the maximum temperature of pump 7 in the last hour?", "max temp of pump 7 over the past 60 minutes"),
     ("What was the highest temperature of pump 7 in the last hour?", "pump 7's peak temperature in the past hour"),
     ("Is the temperature of pump 7 rising?", "is pump 7's temperature increasing"),
     ("Could you tell me if the temperature of pump 7 is rising?", "Is the temperature on pump 7 going up?"),
@@ -77,6 +77,11 @@ OTHER = [
     ("should I stop it", "can I stop it"),
     ("was pump 7 running", "is pump 7 running"),
     ("will pump 7 stop", "did pump 7 stop"),
+    ("valve 3: 15 % open", "is valve 3 15 % open?"),
+    ("did valve 3 open yesterday", "was valve 3 open yesterday"),
+    ("is it hot in the last hour", "was it hot in the last hour"),
+    ("how far is valve 3 open", "how far does valve 3 open"),
+    ("what is the water used for in hall 3", "water used in hall 3"),
     # who does what to whom
     ("is pump 7 hotter than pump 8", "is pump 8 hotter than pump 7"),
     ("did the alarm stop the pump", "did the pump stop the alarm"),

@@ -108,7 +108,7 @@ def worker(table: Table, clock: HandClock) -> Worker:
 
 
 async def test_a_question_in_other_words_has_the_same_answer(worker: Worker, table: Table, clock: HandClock) -> None:
-    await worker.answer("What is the maximum temperature of pump 7 in the last hour?")
+    await worker.answer("What was the maximum temperature of pump 7 in the last hour?")
     near = await worker.find("Please tell me the highest temperature of pump 7 in the past 60 minutes")
     assert near is not None
     assert (near.entry.value, near.serves) == (ANSWER, True)
@@ -129,7 +129,7 @@ async def test_a_question_in_other_words_has_the_same_answer(worker: Worker, tab
     ],
 )
 async def test_what_differs_in_what_matters_is_another_question(worker: Worker, question: str) -> None:
-    await worker.answer("What is the maximum temperature of pump 7 in the last hour?")
+    await worker.answer("What was the maximum temperature of pump 7 in the last hour?")
     assert await worker.find(question) is None
 
 
