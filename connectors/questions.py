@@ -7,14 +7,15 @@ from dataclasses import dataclass
 class Question:
     """A question of a tenant, and the bytes of the answer that is kept under `digest`.
 
-    All of one `gate` agree in everything that has to be equal; `vector` says how alike the rest (`skeleton`) is.
+    All of one `gate` agree in everything that has to be equal. `form` is what they say of it, and `vector` is the form's
+    meaning as far as a model of embeddings knows.
     """
 
     tenant: str
     gate: str
     digest: str
     text: str
-    skeleton: str
+    form: str
     embedder: str
     vector: tuple[float, ...]
     data: bytes
@@ -25,12 +26,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the answer to a similar question was right for another; `served`: it was given, or would have been."""
+    """Whether the answer to a question of one form was right for one of another, as a worker saw it.
+
+    `served`: it was given, or would have been.
+    """
 
     worker: str
     at: float
-    skeleton: str
-    similarity: float
+    form: str
+    other: str
     correct: bool
     served: bool
     id: int = 0

@@ -490,7 +490,7 @@ from insights
 where id = any(%(ids)s::uuid[]);
 
 -- name: alike_questions
-select tenant, gate, digest, text, skeleton, embedder, vector, data,
+select tenant, gate, digest, text, form, embedder, vector, data,
        extract(epoch from made)::float8 as made, extract(epoch from expires)::float8 as expires
 from semantic_cache
 where gate = %(gate)s and expires > now()
@@ -498,7 +498,7 @@ order by made desc
 limit %(most)s;
 
 -- name: near_questions
-select text, skeleton, digest, made, 1 - (vector::vector({dimensions}) <=> %(vector)s::vector({dimensions})) as similarity
+select text, form, digest, made, 1 - (vector::vector({dimensions}) <=> %(vector)s::vector({dimensions})) as similarity
 from semantic_cache
 where tenant = %(tenant)s and embedder = %(embedder)s and array_length(vector, 1) = {dimensions} and expires > now()
 order by vector::vector({dimensions}) <=> %(vector)s::vector({dimensions})
@@ -509,8 +509,8 @@ create index if not exists semantic_cache_near_{dimensions} on semantic_cache
 using hnsw ((vector::vector({dimensions})) vector_cosine_ops) where array_length(vector, 1) = {dimensions};
 
 -- name: add_question
-insert into semantic_cache (gate, digest, tenant, text, skeleton, embedder, vector, data, made, expires)
-values (%(gate)s, %(digest)s, %(tenant)s, %(text)s, %(skeleton)s, %(embedder)s, %(vector)s, %(data)s,
+insert into semantic_cache (gate, digest, tenant, text, form, embedder, vector, data, made, expires)
+values (%(gate)s, %(digest)s, %(tenant)s, %(text)s, %(form)s, %(embedder)s, %(vector)s, %(data)s,
         to_timestamp(%(made)s), to_timestamp(%(expires)s))
 on conflict (gate, digest) do update
 set data = excluded.data, made = excluded.made, expires = excluded.expires
@@ -523,18 +523,18 @@ delete from semantic_cache where expires < now();
 select count(*) as questions from semantic_cache where expires > now();
 
 -- name: add_verdicts
-insert into semantic_verdicts (at, worker, skeleton, similarity, correct, served)
-select to_timestamp(at), worker, skeleton, similarity, correct, served
-from unnest(%(at)s::float8[], %(worker)s::text[], %(skeleton)s::text[], %(similarity)s::real[],
+insert into semantic_verdicts (at, worker, form, other, correct, served)
+select to_timestamp(at), worker, form, other, correct, served
+from unnest(%(at)s::float8[], %(worker)s::text[], %(form)s::text[], %(other)s::text[],
             %(correct)s::boolean[], %(served)s::boolean[])
-     as said (at, worker, skeleton, similarity, correct, served);
+     as said (at, worker, form, other, correct, served);
 
 -- name: verdicts
-select id, extract(epoch from at)::float8 as at, worker, skeleton, similarity, correct, served
+select id, extract(epoch from at)::float8 as at, worker, form, other, correct, served
 from semantic_verdicts
-where id >= %(since)s and at > now() - interval '7 days'
+where id >= %(since)s and at > now() - interval '90 days'
 order by id
 limit 10000;
 
 -- name: forget_verdicts
-delete from semantic_verdicts where at < now() - interval '8 days';
+delete from semantic_verdicts where at < now() - interval '90 days';

@@ -44,7 +44,7 @@ class Questions:
         await self._run("add_verdicts", {name: [getattr(one, name) for one in verdicts] for name in columns})
 
     async def said(self, since: int) -> list[Verdict]:
-        """Give the verdicts of the last week from the one with this id on; so many at a time."""
+        """Give the verdicts of the last quarter from the one with this id on; so many at a time."""
         return [Verdict(**row) for row in await self._run("verdicts", {"since": since})]
 
     async def forget(self) -> None:

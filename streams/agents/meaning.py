@@ -93,7 +93,7 @@ class Meaning:
         if near is None or near.entry.value is None:
             return True
         right = agree(near.entry.value.answer, value.answer)
-        self.semantic.judging.note(similar.asked.skeleton, near.similarity, correct=right, audited=audited)
+        self.semantic.judging.note(similar.asked.form, near.form, correct=right, audited=audited)
         if not right:
-            log.info("a similar question has another answer (similarity %.3f)", near.similarity)
+            log.info("a question of the form %r has another answer than one of %r", similar.asked.form, near.form)
         return right

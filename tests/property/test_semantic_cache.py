@@ -6,12 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.cache.semantic.audit import Audit, State
-from connectors.cache.semantic.bound import Threshold
+from connectors.cache.semantic.equivalence import Equivalences
 from connectors.cache.semantic.proportion import lower_bound, upper_bound
 from connectors.cache.semantic.verdicts import BUCKET_S, KEPT, merged
 
-SIMILARITIES = st.floats(-1.0, 1.0)
-OBSERVATIONS = st.lists(st.tuples(SIMILARITIES, st.booleans(), st.integers(1, 300)), max_size=12)
 DELTAS = st.floats(1e-4, 0.3)
 NOW = 1_800_000_000.0
 BUCKETS = st.dictionaries(
@@ -19,42 +17,41 @@ BUCKETS = st.dictionaries(
 )
 
 
-def threshold_of(observations: list[tuple[float, bool, int]]) -> Threshold:
-    return Threshold([(similarity, correct) for similarity, correct, times in observations for _ in range(times)])
+FORMS = st.sampled_from("abcdef")
+SEEN = st.lists(st.tuples(FORMS, FORMS, st.booleans(), st.integers(1, 6)), max_size=30)
 
 
-@settings(deadline=None)
-@given(OBSERVATIONS, st.tuples(SIMILARITIES, SIMILARITIES), DELTAS)
-def test_the_more_similar_the_less_is_asked(
-    observations: list[tuple[float, bool, int]], pair: tuple[float, float], delta: float
+def known_of(seen: list[tuple[str, str, bool, int]]) -> Equivalences:
+    known = Equivalences()
+    for one, other, correct, times in seen:
+        for _ in range(times):
+            known.seen(one, other, correct=correct)
+    return known
+
+
+@given(SEEN, FORMS, FORMS, DELTAS)
+def test_what_is_served_keeps_the_bound_and_no_form_comes_first(
+    seen: list[tuple[str, str, bool, int]], one: str, other: str, delta: float
 ) -> None:
-    threshold = threshold_of(observations)
-    low, high = sorted(pair)
-    asked = [threshold.explore_probability(similarity, delta) for similarity in (low, high)]
-    assert 1.0 >= asked[0] >= asked[1] >= 0.0
+    known = known_of(seen)
+    right, tau = known.right_at_least(one, other), known.explore_probability(one, other, delta)
+    assert right == known.right_at_least(other, one)
+    assert 0.0 <= tau <= 1.0
+    assert (1 - tau) * (1 - right) <= delta + 1e-12
+    assert tau == 1.0 or 1 - right <= 2 * delta
 
 
-@settings(deadline=None)
-@given(OBSERVATIONS, SIMILARITIES, st.tuples(DELTAS, DELTAS), st.floats(0.0, 1.0))
-def test_what_is_served_keeps_both_bounds(
-    observations: list[tuple[float, bool, int]], similarity: float, deltas: tuple[float, float], among: float
+@given(SEEN, FORMS, FORMS)
+def test_what_speaks_against_two_forms_makes_them_no_more_alike(
+    seen: list[tuple[str, str, bool, int]], one: str, other: str
 ) -> None:
-    threshold = threshold_of(observations)
-    wrong_at_most = 1 - threshold.right_at_least(similarity)
-    strict, lax = (threshold.explore_probability(similarity, delta, among_served=among) for delta in sorted(deltas))
-    assert strict >= lax
-    for delta, tau in zip(sorted(deltas), (strict, lax), strict=True):
-        assert (1 - tau) * wrong_at_most <= delta + 1e-12
-        assert tau == 1.0 or wrong_at_most <= among
-
-
-@settings(deadline=None)
-@given(OBSERVATIONS, SIMILARITIES)
-def test_a_threshold_comes_back_from_its_rows(observations: list[tuple[float, bool, int]], similarity: float) -> None:
-    threshold = threshold_of(observations)
-    again = Threshold.of(threshold.rows())
-    assert again.rows() == threshold.rows()
-    assert abs(again.right_at_least(similarity) - threshold.right_at_least(similarity)) < 1e-9
+    known = known_of(seen)
+    before = known.right_at_least(one, other)
+    known.seen(one, other, correct=False)
+    assert known.right_at_least(one, other) <= before
+    for _ in range(200):
+        known.seen(one, other, correct=False)
+    assert one == other or known.right_at_least(one, other) < 0.01
 
 
 @given(st.integers(0, 3000), st.integers(0, 3000), st.floats(0.5, 0.999))

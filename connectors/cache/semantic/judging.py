@@ -1,15 +1,13 @@
-"""What was seen of similar questions decides what is served: in this process at once, in all a few seconds later."""
+"""What was seen of forms decides what is served: in this process at once, in all a few seconds later."""
 
 import random as randomness
-from collections.abc import Iterable
 from typing import Final
 
 from connectors import metrics
 from connectors.cache.guard import AwayError, Guarded
 from connectors.cache.semantic.audit import DELTA, Audit, Report, State
-from connectors.cache.semantic.bound import Row
+from connectors.cache.semantic.equivalence import Equivalences
 from connectors.cache.semantic.store import Store
-from connectors.cache.semantic.thresholds import Thresholds
 from connectors.cache.semantic.verdicts import Window
 from connectors.questions import Verdict
 
@@ -22,9 +20,9 @@ OVERLAP: Final = 1_000
 class Judging:
     """Draws, and learns from verdicts; for one event loop."""
 
-    def __init__(self, store: Guarded[Store], *, worker: str, rows: Iterable[Row], delta: float = DELTA) -> None:
-        """Begin with what was seen before; `worker` is another one in each process."""
-        self.thresholds = Thresholds(rows)
+    def __init__(self, store: Guarded[Store], *, worker: str, delta: float = DELTA) -> None:
+        """Nothing was seen yet; `worker` is another one in each process."""
+        self.known = Equivalences()
         self._audit = Audit(randomness.Random(), delta=delta)  # noqa: S311  # spreads checks, no more
         self._delta = delta
         self._store = store
@@ -34,20 +32,21 @@ class Judging:
         self._heard: set[int] = set()
         self._since = 0
 
-    def draw(self, skeleton: str, similarity: float) -> tuple[bool, bool]:
+    def draw(self, form: str, other: str) -> tuple[bool, bool]:
         """Say whether to serve, and whether the answer is to be checked against a model's for the audit."""
-        tau = self.thresholds.explore_probability(skeleton, similarity, self._delta)
-        if self._audit.serves(similarity, tau):
+        tau = self.known.explore_probability(form, other, self._delta)
+        # While the tier is tightened only questions of the very same form are served.
+        if self._audit.serves(float(form == other), tau):
             return True, self._audit.checks()
         return False, self._audit.shadows(tau)
 
-    def note(self, skeleton: str, similarity: float, *, correct: bool, audited: bool) -> None:
+    def note(self, form: str, other: str, *, correct: bool, audited: bool) -> None:
         """Learn from a comparison; `audited`: it was drawn for that (`checks`)."""
         now = self._now()
-        self.thresholds.seen(skeleton, similarity, correct=correct)
+        self.known.seen(form, other, correct=correct)
         if audited:
             self._audit.note(now, wrong=not correct)
-        self._pending.append(Verdict(self._worker, now, skeleton, similarity, correct=correct, served=audited))
+        self._pending.append(Verdict(self._worker, now, form, other, correct=correct, served=audited))
         del self._pending[:-MOST_PENDING]
 
     def report(self) -> Report:
@@ -85,7 +84,7 @@ class Judging:
         self._heard.add(verdict.id)
         if verdict.worker == self._worker:
             return
-        self.thresholds.seen(verdict.skeleton, verdict.similarity, correct=verdict.correct)
+        self.known.seen(verdict.form, verdict.other, correct=verdict.correct)
         if verdict.served:
             self._others.note(verdict.at, wrong=not verdict.correct)
 

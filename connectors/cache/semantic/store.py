@@ -22,4 +22,4 @@ class Store(Protocol):
         """Write verdicts down."""
 
     async def said(self, since: int) -> list[Verdict]:
-        """Give the verdicts of the last week from the one with this id on, and some of before."""
+        """Give verdicts from the one with this id on, so many at a time."""

@@ -1,8 +1,9 @@
-"""Answers to questions that mean the same: everything that matters is equal, and the rest is alike.
+"""Answers to questions that mean the same: what they are about is equal, and what they say of it means the same.
 
-What has to be equal is the gate: a digest of the tenant, the models, the window's facts and the question's typed slots.
-It is looked up exactly. Of the few questions behind it the one with the most similar skeleton may be served, if what
-was learnt (`thresholds`) and the audit allow it.
+What has to be equal is the gate: a digest of the tenant, the models, the window's facts and the question's values. It
+is looked up exactly. Of the questions behind it the one whose form is the most probable to mean the same may be served,
+if what was learnt (`equivalence`) and the audit allow it. Of forms that nobody compared yet the most similar one is
+taken, by their vectors: what is learnt first is what is likely to be of use.
 """
 
 import hashlib
@@ -31,7 +32,7 @@ V = TypeVar("V", bound=BaseModel)
 
 SEMANTIC: Final = "semantic"
 # Questions behind one gate that are compared: the newest.
-MOST_ALIKE: Final = 8
+MOST_ALIKE: Final = 32
 # Gates whose questions are kept in memory, and for how long: another worker may have learnt a new one.
 HOT, HOT_S = 10_000, 60.0
 
@@ -43,15 +44,16 @@ class Asked:
     key: Key
     text: str
     gate: str
-    skeleton: str
+    form: str
     vector: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Near(Generic[V]):
-    """The most similar question that agrees in all that matters, and what is to be done with its answer."""
+    """The question that most probably means the same, and what is to be done with its answer."""
 
     entry: Entry[V]
+    form: str
     similarity: float
     serves: bool
     # A model is to be asked all the same, and the answers compared: of what is served, in the background.
@@ -78,16 +80,16 @@ class Semantic(Generic[V]):
         """Read a question; `around` is what has to be equal beside its words. None: there are no vectors now."""
         parsed = parse(text)
         try:
-            (vector,) = await self._embedder.do(lambda embedder: embedder.embed([parsed.skeleton]))
+            (vector,) = await self._embedder.do(lambda embedder: embedder.embed([parsed.form]))
         except AwayError as error:
             metrics.CACHE_LOOKUPS.labels(SEMANTIC, error.outcome).inc()
             return None
         parts = [key.tenant, *around, self._version, VERSION, parsed.key()]
         gate = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-        return Asked(key, text, gate, parsed.skeleton, vector)
+        return Asked(key, text, gate, parsed.form, vector)
 
     async def find(self, asked: Asked) -> Near[V] | None:
-        """Give the most similar question, if there is one."""
+        """Give the question that most probably means the same, if there is one with the same values."""
         alike = self._hot.get(asked.gate)
         if not alike:
             try:
@@ -100,10 +102,10 @@ class Semantic(Generic[V]):
         if best is None:
             metrics.CACHE_LOOKUPS.labels(SEMANTIC, "miss").inc()
             return None
-        entry, similarity = best
-        serves, checks = self.judging.draw(asked.skeleton, similarity)
+        question, entry = best
+        serves, checks = self.judging.draw(asked.form, question.form)
         metrics.CACHE_LOOKUPS.labels(SEMANTIC, "hit" if serves else "explored").inc()
-        return Near(entry, similarity, serves, checks)
+        return Near(entry, question.form, _similarity(asked, question), serves, checks)
 
     async def keep(self, asked: Asked, entry: Entry[V]) -> None:
         """Keep the answer to a question for others that mean the same."""
@@ -116,7 +118,7 @@ class Semantic(Generic[V]):
             gate=asked.gate,
             digest=asked.key.digest,
             text=asked.text,
-            skeleton=asked.skeleton,
+            form=asked.form,
             embedder=self._version,
             vector=tuple(map(float, asked.vector)),
             data=data,
@@ -132,12 +134,17 @@ class Semantic(Generic[V]):
         else:
             metrics.CACHE_WRITES.labels(SEMANTIC, "kept").inc()
 
-    def _nearest(self, asked: Asked, alike: Sequence[Question]) -> tuple[Entry[V], float] | None:
-        similar = [(one, _similarity(asked, one)) for one in alike if one.tenant == asked.key.tenant]
-        for one, similarity in sorted(similar, key=lambda pair: -pair[1]):
-            entry = self._read(one)
+    def _nearest(self, asked: Asked, alike: Sequence[Question]) -> tuple[Question, Entry[V]] | None:
+        known = self.judging.known
+
+        def rank(question: Question) -> tuple[float, float]:
+            return known.right_at_least(asked.form, question.form), _similarity(asked, question)
+
+        own = (one for one in alike if one.tenant == asked.key.tenant)
+        for question in sorted(own, key=rank, reverse=True):
+            entry = self._read(question)
             if entry is not None:
-                return entry, similarity
+                return question, entry
         return None
 
     def _read(self, question: Question) -> Entry[V] | None:
@@ -155,7 +162,7 @@ class Semantic(Generic[V]):
 
 
 def _similarity(asked: Asked, question: Question) -> float:
-    if question.skeleton == asked.skeleton:
+    if question.form == asked.form:
         return 1.0
     other = np.asarray(question.vector, np.float32)
     if other.shape != asked.vector.shape or not np.isfinite(other).all():

@@ -18,7 +18,7 @@ create table semantic_cache (
     digest   text not null,  -- the key of the question's own answer
     tenant   text not null,
     text     text not null,
-    skeleton text not null,
+    form     text not null,
     embedder text not null,
     vector   real[] not null,
     data     bytea not null,
@@ -28,14 +28,14 @@ create table semantic_cache (
 );
 create index semantic_cache_expires on semantic_cache (expires);
 
--- Whether their answers were right for others.
+-- Whether the answers to questions of one form were right for those of another.
 create table semantic_verdicts (
-    id         bigint generated always as identity primary key,
-    at         timestamptz not null,
-    worker     text not null,
-    skeleton   text not null,
-    similarity real not null,
-    correct    boolean not null,
-    served     boolean not null  -- or would have been
+    id      bigint generated always as identity primary key,
+    at      timestamptz not null,
+    worker  text not null,
+    form    text not null,
+    other   text not null,
+    correct boolean not null,
+    served  boolean not null  -- or would have been
 );
 create index semantic_verdicts_at on semantic_verdicts (at);

@@ -19,14 +19,14 @@ QUESTION = Question(
     gate="a" * 64,
     digest="b" * 64,
     text="Is it too hot?",
-    skeleton="too",
+    form="too",
     embedder="e",
     vector=(0.6, 0.8) + (0.0,) * 254,
     data=b"\x00bytes\xff",
     made=NOW,
     expires=NOW + 3600,
 )
-VERDICT = Verdict("one", NOW, "too", 0.75, correct=True, served=False)
+VERDICT = Verdict("one", NOW, "too", "very", correct=True, served=False)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ async def test_a_newer_answer_replaces_an_older_one_and_not_the_other_way(table:
 async def test_what_has_expired_is_not_found_and_is_deleted(table: Questions, database: DatabaseSettings) -> None:
     await table.add(replace(QUESTION, expires=NOW - 1))
     assert await table.alike(QUESTION.gate, most=8) == []
-    await table.say([replace(VERDICT, at=NOW - 9 * 86400), VERDICT])
+    await table.say([replace(VERDICT, at=NOW - 91 * 86400), VERDICT])
     await table.forget()
     with connect(database, autocommit=True) as connection:
         assert connection.execute("select count(*) from semantic_cache").fetchall() == [(0,)]

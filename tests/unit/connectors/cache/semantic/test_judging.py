@@ -9,8 +9,7 @@ from connectors.errors import UnreachableError
 from connectors.questions import Question, Verdict
 from tests.fakes.hand_clock import HandClock
 
-# So many right ones at one similarity that nothing is explored there.
-SURE = [(0.9, 4000.0, 0.0)]
+A, B, C = "<entity1> hotter than <entity2>", "<entity2> cooler than <entity1>", "<entity1> cooler than <entity2>"
 
 
 class Table:
@@ -30,7 +29,7 @@ class Table:
         if self.away:
             raise UnreachableError("The database", "there", "SETTING")
         for one in verdicts:
-            values = (one.worker, one.at, one.skeleton, one.similarity, one.correct, one.served)
+            values = (one.worker, one.at, one.form, one.other, one.correct, one.served)
             self.rows.append(Verdict(*values, id=len(self.rows) + 1))
 
     async def said(self, since: int) -> list[Verdict]:
@@ -41,75 +40,83 @@ class Table:
 
 def process(table: Table, clock: HandClock, worker: str = "one") -> Judging:
     store: Guarded[Store] = Guarded("semantic", table, clock)
-    return Judging(store, worker=worker, rows=SURE)
+    return Judging(store, worker=worker)
 
 
-def served(judging: Judging, skeleton: str, similarity: float = 0.95, times: int = 200) -> int:
-    return sum(judging.draw(skeleton, similarity)[0] for _ in range(times))
+def served(judging: Judging, form: str, other: str, times: int = 200) -> int:
+    return sum(judging.draw(form, other)[0] for _ in range(times))
 
 
-def test_what_is_similar_enough_is_served_and_what_is_not_is_not() -> None:
+def note(
+    judging: Judging, form: str, other: str, times: int = 5, *, correct: bool = True, audited: bool = False
+) -> None:
+    for _ in range(times):
+        judging.note(form, other, correct=correct, audited=audited)
+
+
+def test_what_was_seen_to_mean_the_same_is_served_and_nothing_else_is() -> None:
     judging = process(Table(), HandClock())
-    assert served(judging, "how it is", 0.95) == 200
-    assert served(judging, "how it is", 0.4) == 0
-
-
-def test_a_skeleton_that_was_wrong_has_to_prove_itself_and_no_other_has_to() -> None:
-    judging = process(Table(), HandClock())
-    judging.note("how it is", 0.95, correct=False, audited=False)
-    assert served(judging, "how it is") == 0
-    assert served(judging, "where it is") == 200
+    assert [served(judging, *pair) for pair in ((A, A), (A, B), (A, C))] == [200, 0, 0]
+    note(judging, A, B)
+    note(judging, A, C, correct=False)
+    assert [served(judging, *pair) for pair in ((A, A), (A, B), (A, C))] == [200, 200, 0]
 
 
 async def test_a_verdict_is_heard_by_all_once() -> None:
     table, clock = Table(), HandClock()
     one, two = process(table, clock, "one"), process(table, clock, "two")
-    for _ in range(60):
-        one.note("where it is", 0.95, correct=True, audited=True)
-    one.note("how it is", 0.95, correct=False, audited=True)
+    note(one, A, B, 60, audited=True)
+    note(one, A, C, 1, correct=False, audited=True)
     await one.exchange()
     for _ in range(3):
         await two.exchange()
         await one.exchange()
-    assert served(two, "how it is") == 0
     assert (two.report().checked, two.report().wrong) == (61, 1)
     assert (one.report().checked, one.report().wrong) == (61, 1)
     assert len(table.rows) == 61
+    assert len(two.known) == 2
 
 
 async def test_who_starts_anew_knows_what_was_seen() -> None:
     table, clock = Table(), HandClock()
     one = process(table, clock, "one")
-    for _ in range(50):
-        one.note("how it is", 0.95, correct=True, audited=True)
-    one.note("where it is", 0.95, correct=False, audited=False)
+    note(one, A, B, 50, audited=True)
     await one.exchange()
     again = process(table, clock, "one-again")
     await again.exchange()
     assert again.report().checked == 50
-    assert served(again, "where it is") == 0
+    assert served(again, A, B) == 200
 
 
 async def test_what_cannot_be_written_is_written_later() -> None:
     table, clock = Table(), HandClock()
     one = process(table, clock)
-    one.note("how it is", 0.95, correct=True, audited=True)
+    note(one, A, B, 1)
     table.away = True
     await one.exchange()
     table.away = False
     clock.move(10)
-    one.note("how it is", 0.96, correct=True, audited=True)
+    note(one, A, C, 1)
     await one.exchange()
-    assert [row.similarity for row in table.rows] == [0.95, 0.96]
+    assert [row.other for row in table.rows] == [B, C]
+
+
+async def test_while_tightened_only_the_very_same_form_is_served() -> None:
+    judging = process(Table(), HandClock())
+    note(judging, A, B, 100, audited=True)
+    note(judging, B, C, 1, correct=False, audited=True)
+    assert judging.report().state == "tightened"
+    assert [served(judging, *pair) for pair in ((A, A), (A, B))] == [200, 0]
 
 
 async def test_too_many_wrong_ones_turn_the_tier_off() -> None:
     table, clock = Table(), HandClock()
     one, two = process(table, clock, "one"), process(table, clock, "two")
-    for number in range(100):
-        one.note("how it is", 0.95, correct=number % 10 > 0, audited=True)
+    for _ in range(10):
+        note(one, A, B, 9, audited=True)
+        note(one, B, C, 1, correct=False, audited=True)
     await one.exchange()
     await two.exchange()
     for judging in (one, two):
         assert judging.report().state == "off"
-        assert served(judging, "anything else") == 0
+        assert served(judging, A, A) == 0

@@ -70,8 +70,8 @@ class Worker:
         self.clock = clock
         self.orders: Orders[Text] = Orders()
         store: Guarded[Store] = Guarded("semantic", table, clock)
-        judging = Judging(store, worker="w", rows=[(0.5, 4000.0, 0.0)])
-        self.tier = Semantic(Codec(Text), store, OfflineEmbedder(), self.orders, judging)
+        self.judging = Judging(store, worker="w")
+        self.tier = Semantic(Codec(Text), store, OfflineEmbedder(), self.orders, self.judging)
         self._keys = 0
 
     async def read(self, text: str, *, tenant: str = "acme", around: Sequence[str] = ("facts",)) -> Asked:
@@ -117,6 +117,25 @@ async def test_a_question_in_other_words_has_the_same_answer(worker: Worker, tab
     for _ in range(2):
         assert await other.find("Could you tell me the peak temperature of pump 7 in the last hour?") is not None
     assert table.looks == 1  # who answered has it in memory, and who has found it too
+
+
+async def test_what_was_seen_to_mean_the_same_comes_before_what_only_looks_like_it(worker: Worker) -> None:
+    await worker.answer("Is pump 7 hotter than pump 8?")
+    await worker.answer("Is pump 8 hotter than pump 7?")
+    asked = await worker.read("Does pump 8 run cooler than pump 7?")
+    near = await worker.tier.find(asked)
+    assert near is not None
+    assert not near.serves
+    right = (await worker.read("Is pump 7 hotter than pump 8?")).form
+    for _ in range(5):
+        worker.judging.note(asked.form, right, correct=True, audited=False)
+    near = await worker.tier.find(asked)
+    assert near is not None
+    assert (near.form, near.serves) == (right, True)
+    # What was learnt of the forms holds for other pumps, whichever way round.
+    await worker.answer("Is pump 9 hotter than fan M3?")
+    near = await worker.find("Does fan M3 run cooler than pump 9?")
+    assert near is not None
 
 
 @pytest.mark.parametrize(
@@ -166,7 +185,7 @@ async def test_a_corrupt_answer_is_none(worker: Worker, table: Table, clock: Han
         table.rows[asked.gate, asked.key.digest] = Question(**{**values, **changed})
         assert await Worker(table, clock).find("Is it too hot?") is None
     # A vector that is none makes it dissimilar, not an error.
-    values |= {"vector": (float("nan"),) * 256, "skeleton": "another"}
+    values |= {"vector": (float("nan"),) * 256, "form": "another"}
     table.rows[asked.gate, asked.key.digest] = Question(**values)
     near = await Worker(table, clock).find("Is it too hot?")
     assert near is not None
@@ -182,6 +201,6 @@ async def test_without_the_database_nothing_is_found_and_nobody_hears_of_it(work
 
 async def test_without_vectors_nothing_is_read(table: Table, clock: HandClock) -> None:
     store: Guarded[Store] = Guarded("semantic", table, clock)
-    judging = Judging(store, worker="w", rows=[])
+    judging = Judging(store, worker="w")
     tier = Semantic(Codec(Text), store, Broken(), Orders[Text](), judging)
     assert await tier.read(Key("acme", "a" * 64), "Is it too hot?", ()) is None
