@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Question:
     """A question of a tenant, and the bytes of the answer that is kept under `digest`.
 
-    All of one `gate` agree in everything that has to be equal. `form` is what they say of it, and `vector` is the form's
-    meaning as far as a model of embeddings knows.
+    All of one `gate` agree in everything that has to be equal. `form` is what they say of it, and `vector` is what the
+    form means, as far as a model of embeddings knows.
     """
 
     tenant: str

@@ -27,5 +27,9 @@ class CacheSettings(BaseModel):
     # on the facts alone, so age says little against it, and each time it is asked about anew costs a call.
     fresh_s: Seconds = 6 * 24 * 3600.0
     stale_s: Annotated[float, Field(ge=0)] = 24 * 3600.0
+    # Whether a question may be answered by what was said to another one that means the same.
+    semantic: bool = True
+    # The share of such answers that may be wrong; if it is proven that more are, no more are given.
+    semantic_wrong: Annotated[float, Field(gt=0, lt=1)] = 0.005
     # For so long it is remembered that no model has a usable answer to something.
     refused_s: Seconds = 600.0

@@ -52,7 +52,7 @@ def build(settings: Settings) -> Lane:
     if kept is not None:
         schedules += kept.upkeep
     if asked is not None and packer is not None and kept is not None:
-        outside = replace(outside, model=Keeping(packer, kept.cache, asked.pool.models))
+        outside = replace(outside, model=Keeping(packer, kept.cache, asked.pool.models, kept.meaning))
     if asked is not None:
         outside = replace(outside, memory=asked.memory, takes_batches=asked.take_batches)
     analyst = Analyst(outside, region=settings.region)

@@ -1,5 +1,7 @@
 """The cache in front of the models, put together."""
 
+import os
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,18 +12,24 @@ from connectors.cache.entry import Codec
 from connectors.cache.guard import Guarded
 from connectors.cache.level import Level, Shared
 from connectors.cache.memory import Memory
+from connectors.cache.semantic.judging import Judging
+from connectors.cache.semantic.offline import OfflineEmbedder
+from connectors.cache.semantic.store import Store
+from connectors.cache.semantic.tier import SEMANTIC, Semantic
 from connectors.cache.settings import MIB, CacheSettings
 from connectors.cache.tiers import L2, L3, Outer, Tiers, Times
 from connectors.clock import SystemClock
 from connectors.errors import ConnectorError
 from connectors.redis.answers import Answers
 from connectors.timescale.orders import CacheOrders
+from connectors.timescale.questions import Questions
 from streams.agents.hearing import Hearing
+from streams.agents.meaning import Meaning
 from streams.agents.upkeep import Upkeep
 from streams.prompts.kept import Kept
 from streams.settings import Settings
 
-HEAR_EVERY_S = 2.0
+HEAR_EVERY_S, EXCHANGE_EVERY_S, FORGET_EVERY_S = 2.0, 5.0, 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,8 @@ class Caches:
     """A cache, and what it is connected to."""
 
     cache: Cache[Kept]
+    meaning: Meaning | None
+    questions: Questions
     orders: CacheOrders
     hearing: Hearing
     disk: Disk | None
@@ -38,11 +48,18 @@ class Caches:
     @property
     def upkeep(self) -> Sequence[Upkeep]:
         """What has to be done beside the work."""
-        return [Upkeep("reading what was said of kept answers", self.hearing.listen, every_s=HEAR_EVERY_S)]
+        upkeep = [Upkeep("reading what was said of kept answers", self.hearing.listen, every_s=HEAR_EVERY_S)]
+        if self.meaning is not None:
+            judging = self.meaning.semantic.judging
+            upkeep += [
+                Upkeep("telling what was seen of questions", judging.exchange, every_s=EXCHANGE_EVERY_S),
+                Upkeep("forgetting old questions", self.questions.forget, every_s=FORGET_EVERY_S),
+            ]
+        return upkeep
 
     async def sizes(self) -> dict[str, object]:
         """Say how much the outer levels hold, as far as they can be asked."""
-        told: dict[str, object] = {}
+        told: dict[str, object] = {"questions": await self.questions.count()}
         for name, level in (("l2", self.answers), ("l3", self.disk)):
             if level is None:
                 told[f"{name} entries"] = "there is none"
@@ -88,9 +105,19 @@ def assemble(settings: Settings) -> Caches:
     memory: Memory[Kept] = Memory(most_bytes=wanted.memory_mib * MIB, most_entries=wanted.memory_entries)
     times = Times(fresh_s=wanted.fresh_s, stale_s=wanted.stale_s, refused_s=wanted.refused_s)
     cache = Cache(Tiers(Codec(Kept), memory, Outer(l2, l3), clock, times), clock)
+    questions = Questions(settings.database)
+    meaning = None
+    if wanted.semantic:
+        store: Guarded[Store] = Guarded(SEMANTIC, questions, clock)
+        judging = Judging(store, worker=f"{socket.gethostname()}:{os.getpid()}", delta=wanted.semantic_wrong)
+        tiers = cache.tiers
+        semantic = Semantic(Codec(Kept), store, OfflineEmbedder(), tiers.orders, judging)
+        meaning = Meaning(semantic, tiers)
+        closes.insert(0, meaning.close)
     orders = CacheOrders(settings.database)
     hearing = Hearing(orders, cache.tiers.orders, kept=lifetime(wanted))
-    return Caches(cache, orders, hearing, disk, answers, [cache.close, orders.close, *closes])
+    closes = [cache.close, *closes, orders.close, questions.close]
+    return Caches(cache, meaning, questions, orders, hearing, disk, answers, closes)
 
 
 def lifetime(settings: CacheSettings) -> timedelta:

@@ -126,3 +126,28 @@ def test_people_look_at_correct_and_purge_what_is_kept(
         refused = flow.run("cache", *arguments)
         assert (refused.returncode, refused.stdout) == (2, "")
         assert "Traceback" not in refused.stderr
+
+
+def test_a_question_in_other_words_has_the_answer_that_was_given(flow: Flow, stand_in: StandIn) -> None:
+    metric = f"pressure-{uuid.uuid4().hex[:8]}"
+    endpoints = json.dumps([{"name": "stand-in", "base_url": stand_in.url, "api_key": "k", "model": "test-1"}])
+    flow.start("worker", "--lane", "analyze", TIDEGATE_CACHE__ENABLED="true", TIDEGATE_LLM__ENDPOINTS=endpoints)
+
+    def ask(question: str) -> str:
+        request = alarm("pump-1", metric, START).model_copy(update={"question": question})
+        flow.request(request)
+        row = "select source from insights where request_id = %s"
+        eventually(lambda: flow.fetch(row, request.id) != [], "it is answered")
+        return str(flow.fetch(row, request.id)[0][0])
+
+    assert ask("What was the maximum pressure in the last hour?") == "model"
+    assert ask("What was the maximum pressure in the last hour?") == "l1"
+    assert ask("Could you tell me the peak pressure over the past 60 minutes, please?") == "semantic"
+    for other in (
+        "What was the minimum pressure in the last hour?",
+        "What was the maximum pressure in the last day?",
+        "What was the maximum flow in the last hour?",
+        "Why was the pressure at its maximum in the last hour?",
+    ):
+        assert ask(other) == "model"
+    assert told(flow, "stats")["questions"] == 5
