@@ -31,8 +31,9 @@ class AwayError(ConnectorError):
 class Guarded(Generic[L]):
     """A level of the cache, or what one needs, guarded; for one event loop."""
 
-    def __init__(self, name: str, level: L, clock: Clock) -> None:
-        """`name` is what metrics call it."""
+    def __init__(self, name: str, level: L, clock: Clock, *, within_s: float = WITHIN_S) -> None:
+        """`name` is what metrics call it; a step may take so many seconds."""
+        self._within_s = within_s
         self.name = name
         self._level = level
         self.clock = clock
@@ -52,7 +53,7 @@ class Guarded(Generic[L]):
             raise AwayError("skipped")
         self._trying = self._away
         try:
-            async with asyncio.timeout(WITHIN_S):
+            async with asyncio.timeout(self._within_s):
                 given = await step(self._level)
         except (ConnectorError, TimeoutError) as error:
             self._failed(error)

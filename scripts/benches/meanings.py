@@ -1,95 +1,95 @@
-"""The semantic tier on pairs of questions: what it serves of those that mean the same, and of those that do not."""
+"""The semantic tier on pairs of questions: what it serves of those that mean the same, and of those that do not.
+
+It begins with nothing but its words; which forms mean the same it learns from answers. So it is measured twice: as it
+begins, and after a number of people's questions, whose answers say what is true but for chance.
+"""
 
 import asyncio
+import random
 import time
 import uuid
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
-
-import numpy as np
-from connectors.cache.semantic.slots import parse
 
 from connectors.cache.entry import Codec, Entry, Key
 from connectors.cache.guard import Guarded
 from connectors.cache.orders import Orders
-from connectors.cache.semantic.bound import Row, Threshold
+from connectors.cache.semantic.equivalence import Equivalences
 from connectors.cache.semantic.judging import Judging
 from connectors.cache.semantic.offline import OfflineEmbedder
+from connectors.cache.semantic.slots import parse
 from connectors.cache.semantic.store import Store
-from connectors.cache.semantic.thresholds import Thresholds, prior
 from connectors.cache.semantic.tier import SEMANTIC, Semantic
 from connectors.clock import SystemClock
 from connectors.timescale.questions import Questions
 from scripts.benches.levels import VALUE, Taken, taken
 from scripts.benches.measure import MeasureError
-from scripts.benches.pairs import Pair
+from scripts.benches.pairs import Pair, generate
 from streams.prompts.kept import Kept
 from streams.settings import Settings
 
 DELTA: Final = 0.005
 QUESTIONS, LOOKUPS = 4_000, 2_000
+# Sets of pairs with other things, numbers and times, that are asked one after the other before the pairs that count.
+ROUNDS: Final = 4
+FIRST_SEED: Final = 100
+# How often two answers to the same question differ, or to different ones agree.
+NOISE: Final = 0.05
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Served:
-    """What was served of pairs; `hits` and what is `wrong` of it as expected, where a model is asked by chance."""
+    """What is served of pairs that mean the same, and wrongly; as expected, where a model is asked by chance."""
 
-    same: int = 0
-    hits: float = 0.0
-    different: int = 0
-    wrong: float = 0.0
-    # As if nobody was asked by chance.
-    alike: int = 0
-    examples: list[Pair] = field(default_factory=list)
-    families: Counter[str] = field(default_factory=Counter)
+    part: str
+    same: int
+    hits: float
+    different: int
+    wrong: float
 
 
-def serve(pairs: Sequence[Pair], thresholds: Thresholds) -> Served:
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What was seen while forms were learnt: questions with equal values, of which some were served, some wrongly."""
+
+    known: Equivalences
+    asked: int
+    served: int
+    wrong: int
+
+
+def serve(pairs: Sequence[Pair], known: Equivalences, part: str = "all") -> Served:
     """Ask b where a was answered, for each pair by itself."""
-    served = Served()
-    similar = similarities(pairs)
-    for pair, similarity in zip(pairs, similar, strict=True):
-        share = 0.0
-        if similarity is not None:
-            share = 1.0 - thresholds.explore_probability(parse(pair.b).skeleton, similarity, DELTA)
-        if pair.same:
-            served.same += 1
-            served.alike += similarity is not None
-            served.hits += share
-        else:
-            served.different += 1
-            served.wrong += share
-            if share:
-                served.examples.append(pair)
-                served.families[pair.family] += 1
-    return served
-
-
-def similarities(pairs: Sequence[Pair]) -> list[float | None]:
-    """Give how similar the skeletons are; None where the slots differ, which is no hit whatever the skeletons are."""
-    embedder = OfflineEmbedder()
-    found: list[float | None] = []
-    for pair in pairs:
+    hits = wrong = 0.0
+    chosen = [pair for pair in pairs if part in {"all", pair.part}]
+    for pair in chosen:
         one, other = parse(pair.a), parse(pair.b)
-        if one.slots != other.slots:
-            found.append(None)
-        elif one.skeleton == other.skeleton:
-            found.append(1.0)
-        else:
-            first, second = embedder.embed_now([one.skeleton, other.skeleton])
-            found.append(float(np.clip(first @ second, 0.0, 1.0)))
-    return found
+        if one.values == other.values:
+            share = 1.0 - known.explore_probability(one.form, other.form, DELTA)
+            hits, wrong = (hits + share, wrong) if pair.same else (hits, wrong + share)
+    same = sum(pair.same for pair in chosen)
+    return Served(part, same, hits, len(chosen) - same, wrong)
 
 
-def learn(pairs: Sequence[Pair]) -> list[Row]:
-    """Learn from pairs how similar is similar enough."""
-    threshold = Threshold()
-    for pair, similarity in zip(pairs, similarities(pairs), strict=True):
-        if similarity is not None:
-            threshold.seen(similarity, correct=pair.same)
-    return threshold.rows()
+def learn(rounds: int = ROUNDS) -> Learnt:
+    """Let people ask: what is not served is answered by a model, and its answer compared with the other's."""
+    known, chance = Equivalences(), random.Random(1)  # noqa: S311  # draws cases
+    asked = served = wrong = 0
+    for seed in range(FIRST_SEED, FIRST_SEED + rounds):
+        pairs = generate(seed)
+        chance.shuffle(pairs)
+        for pair in pairs:
+            one, other = parse(pair.a), parse(pair.b)
+            if one.values != other.values:
+                continue
+            if chance.random() >= known.explore_probability(one.form, other.form, DELTA):
+                served += 1
+                wrong += not pair.same
+            else:
+                asked += 1
+                known.seen(one.form, other.form, correct=pair.same != (chance.random() < NOISE))
+    return Learnt(known, asked, served, wrong)
 
 
 async def latencies(settings: Settings, pairs: Sequence[Pair]) -> dict[str, Taken]:
@@ -98,7 +98,7 @@ async def latencies(settings: Settings, pairs: Sequence[Pair]) -> dict[str, Take
     store: Guarded[Store] = Guarded(SEMANTIC, questions, clock)
     try:
         writing, reading = (
-            Semantic(Codec(Kept), store, OfflineEmbedder(), Orders[Kept](), Judging(store, worker=worker, rows=prior()))
+            Semantic(Codec(Kept), store, OfflineEmbedder(), Orders[Kept](), Judging(store, worker=worker))
             for worker in ("writing", "reading")
         )
         used = [pair for pair in pairs if pair.same][:QUESTIONS]

@@ -33,6 +33,8 @@ V = TypeVar("V", bound=BaseModel)
 SEMANTIC: Final = "semantic"
 # Questions behind one gate that are compared: the newest.
 MOST_ALIKE: Final = 32
+# A model of embeddings is loaded when it is first needed.
+LOADED_WITHIN_S: Final = 5.0
 # Gates whose questions are kept in memory, and for how long: another worker may have learnt a new one.
 HOT, HOT_S = 10_000, 60.0
 
@@ -70,7 +72,7 @@ class Semantic(Generic[V]):
         self.judging = judging
         self._codec = codec
         self._store = store
-        self._embedder = Guarded("embedder", embedder, store.clock)
+        self._embedder = Guarded("embedder", embedder, store.clock, within_s=LOADED_WITHIN_S)
         self._version = embedder.version
         self._orders = orders
         self._clock: Clock = store.clock
