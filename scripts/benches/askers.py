@@ -62,9 +62,9 @@ def _sources(process: "subprocess.Popen[str]") -> Counter[str]:
 
 
 async def _ask_all(settings: Settings, metric: str, times: int) -> Counter[str]:
-    asked, caches = models.build(settings), keeping.build(settings)
-    if asked is None or caches is None:
-        raise MeasureError("there is nobody to ask, or no cache")
+    asked, caches = models.build(settings), keeping.assemble(settings)
+    if asked is None:
+        raise MeasureError("there is nobody to ask")
     packer = Packer(asked.pool, windows=settings.llm.windows_per_call)
     one = Keeping(packer, caches.cache, asked.pool.models)
     facts = Facts.of(alarm(metric))

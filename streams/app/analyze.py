@@ -9,6 +9,7 @@ from schemas.topics import ANALYSIS_REQUESTS
 from streams.agents.analyze import Analyst, Outside
 from streams.agents.analyze_lane import AnalyzeLane, Schedule
 from streams.agents.batches import Batches
+from streams.agents.judge import ModelJudge
 from streams.agents.keeping import Keeping
 from streams.agents.packing import Packer
 from streams.agents.retries import Retries
@@ -48,7 +49,7 @@ def build(settings: Settings) -> Lane:
         every = Every(settings.analyze.summaries)
         schedules.append(Summaries(stores[-1], producer, SystemClock(), region=settings.region, every=every))
     outside = Outside(store, producer, SystemClock(), packer)
-    kept = None if packer is None else keeping.build(settings)
+    kept = None if asked is None else keeping.build(settings, ModelJudge(asked.pool))
     if kept is not None:
         schedules += kept.upkeep
     if asked is not None and packer is not None and kept is not None:

@@ -24,6 +24,7 @@ from connectors.redis.answers import Answers
 from connectors.timescale.orders import CacheOrders
 from connectors.timescale.questions import Questions
 from streams.agents.hearing import Hearing
+from streams.agents.judge import Judge
 from streams.agents.meaning import Meaning
 from streams.agents.upkeep import Upkeep
 from streams.prompts.kept import Kept
@@ -76,18 +77,18 @@ class Caches:
             await close()
 
 
-def build(settings: Settings) -> Caches | None:
+def build(settings: Settings, judge: Judge) -> Caches | None:
     """Put the cache together, unless there is to be none; nothing is connected yet.
 
     Raises:
         UnreachableError: the address of Redis cannot be read.
 
     """
-    return assemble(settings) if settings.cache.enabled else None
+    return assemble(settings, judge) if settings.cache.enabled else None
 
 
-def assemble(settings: Settings) -> Caches:
-    """Put the cache together, whether workers use it or not."""
+def assemble(settings: Settings, judge: Judge | None = None) -> Caches:
+    """Put the cache together, whether workers use it or not. Without a judge it does not compare questions."""
     wanted, clock = settings.cache, SystemClock()
     answers, disk = None, None
     closes: list[Callable[[], Awaitable[None]]] = []
@@ -107,12 +108,12 @@ def assemble(settings: Settings) -> Caches:
     cache = Cache(Tiers(Codec(Kept), memory, Outer(l2, l3), clock, times), clock)
     questions = Questions(settings.database)
     meaning = None
-    if wanted.semantic:
+    if wanted.semantic and judge is not None:
         store: Guarded[Store] = Guarded(SEMANTIC, questions, clock)
         judging = Judging(store, worker=f"{socket.gethostname()}:{os.getpid()}", delta=wanted.semantic_wrong)
         tiers = cache.tiers
         semantic = Semantic(Codec(Kept), store, OfflineEmbedder(), tiers.orders, judging)
-        meaning = Meaning(semantic, tiers)
+        meaning = Meaning(semantic, tiers, judge)
         closes.insert(0, meaning.close)
     orders = CacheOrders(settings.database)
     hearing = Hearing(orders, cache.tiers.orders, kept=lifetime(wanted))

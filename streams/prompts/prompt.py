@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -90,8 +90,11 @@ def _system(windows: Sequence[Facts]) -> str:
     return SYSTEM + ASKED if any(facts.asked for facts in windows) else SYSTEM
 
 
+def escaped(fields: Mapping[str, object]) -> str:
+    """Write data for a prompt: one line of printable ASCII that no delimiter is in, whatever is in the strings."""
+    return json.dumps(fields, ensure_ascii=True, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
+
+
 def _line(facts: Facts, n: int | None = None) -> str:
-    # One line of printable ASCII, whatever is in the strings.
     fields = facts.model_dump(mode="json", exclude={"tenant", "asked"}, exclude_none=True)
-    numbered = fields if n is None else {"n": n, **fields}
-    return json.dumps(numbered, ensure_ascii=True, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
+    return escaped(fields if n is None else {"n": n, **fields})

@@ -144,7 +144,7 @@ def example(schema: Json, root: Json) -> object:
     if schema["type"] == "array":
         return [example(schema["items"], root) for _ in range(schema.get("minItems", 1))]
     least = schema.get("minimum", 0)
-    plain = {"integer": least, "number": least, "boolean": False, "null": None, "string": "stand-in text"}
+    plain = {"integer": least, "number": least, "boolean": True, "null": None, "string": "stand-in text"}
     return plain[schema["type"]]
 
 

@@ -55,6 +55,7 @@ class Near(Generic[V]):
     """The question that most probably means the same, and what is to be done with its answer."""
 
     entry: Entry[V]
+    text: str
     form: str
     similarity: float
     serves: bool
@@ -107,7 +108,7 @@ class Semantic(Generic[V]):
         question, entry = best
         serves, checks = self.judging.draw(asked.form, question.form)
         metrics.CACHE_LOOKUPS.labels(SEMANTIC, "hit" if serves else "explored").inc()
-        return Near(entry, question.form, _similarity(asked, question), serves, checks)
+        return Near(entry, question.text, question.form, _similarity(asked, question), serves, checks)
 
     async def keep(self, asked: Asked, entry: Entry[V]) -> None:
         """Keep the answer to a question for others that mean the same."""

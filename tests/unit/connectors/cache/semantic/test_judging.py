@@ -1,44 +1,15 @@
 """What one process sees of similar questions, and hears of the others."""
 
-from collections.abc import Sequence
-
 from connectors.cache.guard import Guarded
 from connectors.cache.semantic.judging import Judging
 from connectors.cache.semantic.store import Store
-from connectors.errors import UnreachableError
-from connectors.questions import Question, Verdict
 from tests.fakes.hand_clock import HandClock
+from tests.fakes.question_table import QuestionTable
 
 A, B, C = "<entity1> hotter than <entity2>", "<entity2> cooler than <entity1>", "<entity1> cooler than <entity2>"
 
 
-class Table:
-    """Verdicts as the database keeps them."""
-
-    def __init__(self) -> None:
-        self.rows: list[Verdict] = []
-        self.away = False
-
-    async def alike(self, gate: str, *, most: int) -> list[Question]:
-        raise NotImplementedError
-
-    async def add(self, question: Question) -> None:
-        raise NotImplementedError
-
-    async def say(self, verdicts: Sequence[Verdict]) -> None:
-        if self.away:
-            raise UnreachableError("The database", "there", "SETTING")
-        for one in verdicts:
-            values = (one.worker, one.at, one.form, one.other, one.correct, one.served)
-            self.rows.append(Verdict(*values, id=len(self.rows) + 1))
-
-    async def said(self, since: int) -> list[Verdict]:
-        if self.away:
-            raise UnreachableError("The database", "there", "SETTING")
-        return [one for one in self.rows if one.id >= since]
-
-
-def process(table: Table, clock: HandClock, worker: str = "one") -> Judging:
+def process(table: QuestionTable, clock: HandClock, worker: str = "one") -> Judging:
     store: Guarded[Store] = Guarded("semantic", table, clock)
     return Judging(store, worker=worker)
 
@@ -55,15 +26,23 @@ def note(
 
 
 def test_what_was_seen_to_mean_the_same_is_served_and_nothing_else_is() -> None:
-    judging = process(Table(), HandClock())
+    judging = process(QuestionTable(), HandClock())
     assert [served(judging, *pair) for pair in ((A, A), (A, B), (A, C))] == [200, 0, 0]
     note(judging, A, B)
     note(judging, A, C, correct=False)
     assert [served(judging, *pair) for pair in ((A, A), (A, B), (A, C))] == [200, 200, 0]
 
 
+def test_nothing_more_is_compared_once_it_is_known() -> None:
+    judging = process(QuestionTable(), HandClock())
+    assert [judging.is_open(*pair) for pair in ((A, A), (A, B), (A, C))] == [False, True, True]
+    note(judging, A, B)
+    note(judging, A, C, correct=False)
+    assert [judging.is_open(*pair) for pair in ((A, B), (A, C))] == [False, False]
+
+
 async def test_a_verdict_is_heard_by_all_once() -> None:
-    table, clock = Table(), HandClock()
+    table, clock = QuestionTable(), HandClock()
     one, two = process(table, clock, "one"), process(table, clock, "two")
     note(one, A, B, 60, audited=True)
     note(one, A, C, 1, correct=False, audited=True)
@@ -73,12 +52,12 @@ async def test_a_verdict_is_heard_by_all_once() -> None:
         await one.exchange()
     assert (two.report().checked, two.report().wrong) == (61, 1)
     assert (one.report().checked, one.report().wrong) == (61, 1)
-    assert len(table.rows) == 61
+    assert len(table.verdicts) == 61
     assert len(two.known) == 2
 
 
 async def test_who_starts_anew_knows_what_was_seen() -> None:
-    table, clock = Table(), HandClock()
+    table, clock = QuestionTable(), HandClock()
     one = process(table, clock, "one")
     note(one, A, B, 50, audited=True)
     await one.exchange()
@@ -89,7 +68,7 @@ async def test_who_starts_anew_knows_what_was_seen() -> None:
 
 
 async def test_what_cannot_be_written_is_written_later() -> None:
-    table, clock = Table(), HandClock()
+    table, clock = QuestionTable(), HandClock()
     one = process(table, clock)
     note(one, A, B, 1)
     table.away = True
@@ -98,11 +77,11 @@ async def test_what_cannot_be_written_is_written_later() -> None:
     clock.move(10)
     note(one, A, C, 1)
     await one.exchange()
-    assert [row.other for row in table.rows] == [B, C]
+    assert [row.other for row in table.verdicts] == [B, C]
 
 
 async def test_while_tightened_only_the_very_same_form_is_served() -> None:
-    judging = process(Table(), HandClock())
+    judging = process(QuestionTable(), HandClock())
     note(judging, A, B, 100, audited=True)
     note(judging, B, C, 1, correct=False, audited=True)
     assert judging.report().state == "tightened"
@@ -110,7 +89,7 @@ async def test_while_tightened_only_the_very_same_form_is_served() -> None:
 
 
 async def test_too_many_wrong_ones_turn_the_tier_off() -> None:
-    table, clock = Table(), HandClock()
+    table, clock = QuestionTable(), HandClock()
     one, two = process(table, clock, "one"), process(table, clock, "two")
     for _ in range(10):
         note(one, A, B, 9, audited=True)

@@ -15,8 +15,9 @@ from connectors.cache.semantic.offline import OfflineEmbedder
 from connectors.cache.semantic.store import Store
 from connectors.cache.semantic.tier import Asked, Near, Semantic
 from connectors.errors import UnreachableError
-from connectors.questions import Question, Verdict
+from connectors.questions import Question
 from tests.fakes.hand_clock import HandClock
+from tests.fakes.question_table import QuestionTable
 
 
 class Text(BaseModel):
@@ -24,35 +25,6 @@ class Text(BaseModel):
 
 
 ANSWER = Text(text="because")
-
-
-class Table:
-    """Questions as the database keeps them."""
-
-    def __init__(self) -> None:
-        self.rows: dict[tuple[str, str], Question] = {}
-        self.away = False
-        self.looks = 0
-
-    async def alike(self, gate: str, *, most: int) -> list[Question]:
-        self._answer()
-        self.looks += 1
-        return [one for (of, _), one in self.rows.items() if of == gate][:most]
-
-    async def add(self, question: Question) -> None:
-        self._answer()
-        self.rows[question.gate, question.digest] = question
-
-    async def say(self, verdicts: Sequence[Verdict]) -> None:
-        raise NotImplementedError
-
-    async def said(self, since: int) -> list[Verdict]:
-        del since
-        return []
-
-    def _answer(self) -> None:
-        if self.away:
-            raise UnreachableError("The database", "there", "SETTING")
 
 
 class Broken:
@@ -66,7 +38,7 @@ class Broken:
 class Worker:
     """One process's tier, at a table that others may have too."""
 
-    def __init__(self, table: Table, clock: HandClock) -> None:
+    def __init__(self, table: QuestionTable, clock: HandClock) -> None:
         self.clock = clock
         self.orders: Orders[Text] = Orders()
         store: Guarded[Store] = Guarded("semantic", table, clock)
@@ -93,8 +65,8 @@ class Worker:
 
 
 @pytest.fixture
-def table() -> Table:
-    return Table()
+def table() -> QuestionTable:
+    return QuestionTable()
 
 
 @pytest.fixture
@@ -103,11 +75,13 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def worker(table: Table, clock: HandClock) -> Worker:
+def worker(table: QuestionTable, clock: HandClock) -> Worker:
     return Worker(table, clock)
 
 
-async def test_a_question_in_other_words_has_the_same_answer(worker: Worker, table: Table, clock: HandClock) -> None:
+async def test_a_question_in_other_words_has_the_same_answer(
+    worker: Worker, table: QuestionTable, clock: HandClock
+) -> None:
     await worker.answer("What was the maximum temperature of pump 7 in the last hour?")
     near = await worker.find("Please tell me the highest temperature of pump 7 in the past 60 minutes")
     assert near is not None
@@ -177,7 +151,7 @@ async def test_orders_count_here_too(worker: Worker, clock: HandClock) -> None:
     assert await worker.find("Please, is it too hot?") is None
 
 
-async def test_a_corrupt_answer_is_none(worker: Worker, table: Table, clock: HandClock) -> None:
+async def test_a_corrupt_answer_is_none(worker: Worker, table: QuestionTable, clock: HandClock) -> None:
     asked = await worker.answer("Is it too hot?")
     kept = table.rows[asked.gate, asked.key.digest]
     values = {name: getattr(kept, name) for name in kept.__slots__}
@@ -192,14 +166,16 @@ async def test_a_corrupt_answer_is_none(worker: Worker, table: Table, clock: Han
     assert (near.similarity, near.serves) == (0.0, False)
 
 
-async def test_without_the_database_nothing_is_found_and_nobody_hears_of_it(worker: Worker, table: Table) -> None:
+async def test_without_the_database_nothing_is_found_and_nobody_hears_of_it(
+    worker: Worker, table: QuestionTable
+) -> None:
     table.away = True
     asked = await worker.answer("Is it too hot?")
     assert await worker.tier.find(asked) is not None  # in memory
     assert await worker.find("Is pump 7 too cold?") is None
 
 
-async def test_without_vectors_nothing_is_read(table: Table, clock: HandClock) -> None:
+async def test_without_vectors_nothing_is_read(table: QuestionTable, clock: HandClock) -> None:
     store: Guarded[Store] = Guarded("semantic", table, clock)
     judging = Judging(store, worker="w")
     tier = Semantic(Codec(Text), store, Broken(), Orders[Text](), judging)
