@@ -15,12 +15,9 @@ turned off by chance more often than in 5 % of all cases: it costs calls of the 
 import random as randomness
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Self
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from connectors.cache.semantic.proportion import checks_needed, lower_bound, upper_bound
-from connectors.cache.semantic.verdicts import KEPT, Buckets, Window, bucket_of, merged, recent, total
+from connectors.cache.semantic.verdicts import Buckets, Window, bucket_of, merged, recent, total
 
 # The share of wrong answers that is allowed.
 DELTA = 0.005
@@ -28,8 +25,6 @@ DELTA = 0.005
 FRACTION, FLOOR = 0.02, 0.25
 # How similar a question has to be while the tier is tightened.
 TIGHT = 0.97
-
-_Count = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class State(StrEnum):
@@ -63,25 +58,6 @@ class Report:
         if self.proven:
             return said
         return f"{said}; unproven: for {self.delta:.2%}, {self.missing} more checks without a wrong one are needed"
-
-
-class Saved(BaseModel):
-    """What outlasts a restart. Its buckets are also what other processes hear."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    # By the number of a bucket: how many were checked, and how many of these were wrong.
-    buckets: Annotated[dict[int, tuple[_Count, _Count]], Field(max_length=2 * KEPT)]
-    # Up to which bucket verdicts say nothing of today.
-    since: int | None = None
-    is_off: bool = False
-
-    @model_validator(mode="after")
-    def _no_more_are_wrong_than_checked(self) -> Self:
-        if any(wrong > checked for checked, wrong in self.buckets.values()):
-            message = "more are wrong than were checked"
-            raise ValueError(message)
-        return self
 
 
 class Audit:
@@ -159,23 +135,6 @@ class Audit:
     def report(self, now: float) -> Report:
         """Say what the verdicts up to now prove."""
         return self._judge(bucket_of(now))
-
-    def saved(self) -> str:
-        """Give what `restore` takes, as JSON."""
-        return Saved(buckets=self._own.buckets, since=self._since, is_off=self._state is State.OFF).model_dump_json()
-
-    def restore(self, now: float, written: str | bytes) -> None:
-        """Take up what `saved` gave before a restart, but for what is too old.
-
-        Raises:
-            ValueError: it is nothing that `saved` gives. (It is pydantic's ValidationError.) Nothing has changed then.
-
-        """
-        saved = Saved.model_validate_json(written)
-        self._own = Window(recent(saved.buckets, bucket_of(now)))
-        self._since = saved.since
-        self._state = State.OFF if saved.is_off else State.OPEN
-        self._judge(bucket_of(now))
 
     def _judge(self, newest: int) -> Report:
         if self._since is not None:

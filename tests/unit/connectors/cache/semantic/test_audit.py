@@ -1,4 +1,3 @@
-import json
 import random
 
 import pytest
@@ -128,40 +127,6 @@ def test_a_clock_that_goes_back_does_not_stop_the_recovery() -> None:
     one = told(audit(), NOW, 100, 3)
     told(one, NOW - WEEK_S, 1)
     assert told(one, NOW - WEEK_S + BUCKET_S, 598).state is State.OPEN
-
-
-@pytest.mark.parametrize("wrong", [0, 1, 5])
-def test_what_was_saved_comes_back(wrong: int) -> None:
-    one = told(audit(), NOW, 100, wrong)
-    again = audit()
-    again.restore(NOW, one.saved())
-    assert again.state is one.state
-    assert again.buckets == one.buckets
-    assert again.report(NOW) == one.report(NOW)
-    again.restore(NOW + WEEK_S, one.saved())
-    assert again.buckets == {}
-    assert (again.state is State.OFF) == (wrong == 5)
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        "",
-        "[]",
-        '{"buckets": {}, "more": 1}',
-        '{"buckets": {"1": [1, 2]}}',
-        '{"buckets": {"1": [-1, 0]}}',
-        '{"buckets": {"x": [1, 0]}}',
-        '{"buckets": {"1": [1]}}',
-        '{"buckets": {"1": [1e300, 0]}}',
-        json.dumps({"buckets": {str(n): [1, 0] for n in range(10_000)}}),
-    ],
-)
-def test_what_nobody_saved_is_refused(written: str) -> None:
-    one = told(audit(), NOW, 3)
-    with pytest.raises(ValueError, match="Saved"):
-        one.restore(NOW, written)
-    assert one.report(NOW).checked == 3
 
 
 @pytest.mark.parametrize("settings", [{"delta": 0.0}, {"delta": 1.0}, {"fraction": 0.0}, {"floor": 1.5}])
