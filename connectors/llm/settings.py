@@ -78,6 +78,10 @@ class LlmSettings(BaseModel):
     endpoints: tuple[Endpoint, ...] = ()
     # A file with the same list, in place of it; it is read again when it changes.
     endpoints_file: Path | None = None
+    # What gives questions their vectors (only its name, address, key and model count), in place of a small model that
+    # is in a wheel; and how many dimensions it is asked for, where it takes that. None: its own.
+    embeddings: Endpoint | None = None
+    embedding_dimensions: Annotated[int, Field(ge=1, le=8192)] | None = None
     # Dollars for a day (in UTC): of all tenants, of each of them, and of those that are named here.
     budget_usd_per_day: Dollars | None = None
     tenant_budget_usd_per_day: Dollars | None = None

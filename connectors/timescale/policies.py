@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 import psycopg
 from psycopg import Connection, sql
 
+from connectors.timescale import questions
 from connectors.timescale.connection import DatabaseKind
 from connectors.timescale.ledger import Row
 from connectors.timescale.migrate import alone
@@ -45,6 +46,7 @@ REFRESHES = (
 def apply(connection: "Connection[Row]", kind: DatabaseKind, settings: DatabaseSettings, now: datetime) -> None:
     """Make the database's own jobs and partitions what the settings say. Takes a connection in autocommit mode."""
     with alone(connection):
+        questions.index(connection)
         if kind is DatabaseKind.POSTGRESQL:
             _native_partitions(connection, now.astimezone(UTC).date(), settings.retention_days)
             return

@@ -497,10 +497,18 @@ where gate = %(gate)s and expires > now()
 order by made desc
 limit %(most)s;
 
+-- name: question_of
+select tenant, gate, digest, text, form, embedder, vector, data,
+       extract(epoch from made)::float8 as made, extract(epoch from expires)::float8 as expires
+from semantic_cache
+where tenant = %(tenant)s and digest = %(digest)s and expires > now()
+limit 1;
+
 -- name: near_questions
-select text, form, digest, made, 1 - (vector::vector({dimensions}) <=> %(vector)s::vector({dimensions})) as similarity
+select text, form, gate, 1 - (vector::vector({dimensions}) <=> %(vector)s::vector({dimensions})) as similarity
 from semantic_cache
 where tenant = %(tenant)s and embedder = %(embedder)s and array_length(vector, 1) = {dimensions} and expires > now()
+  and (gate, digest) <> (%(gate)s, %(digest)s)
 order by vector::vector({dimensions}) <=> %(vector)s::vector({dimensions})
 limit %(most)s;
 

@@ -5,10 +5,12 @@ pgvector, an HNSW index (Malkov and Yashunin, 2018) finds the most similar ones 
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 
 from connectors.questions import Question, Verdict
@@ -18,6 +20,10 @@ from connectors.timescale.queries import query
 from connectors.timescale.settings import DatabaseSettings
 
 CONNECTIONS = 2
+# Vectors of so many dimensions have an index: those of the model in the wheel. Of others each is looked at.
+INDEXED = 256
+
+log = logging.getLogger(__name__)
 
 
 class Questions:
@@ -32,7 +38,7 @@ class Questions:
     async def alike(self, gate: str, *, most: int) -> list[Question]:
         """Give the newest questions of a gate that have not expired."""
         rows = await self._run("alike_questions", {"gate": gate, "most": most})
-        return [Question(**{**row, "vector": tuple(row["vector"])}) for row in rows]
+        return [_question(row) for row in rows]
 
     async def add(self, question: Question) -> None:
         """Keep a question, or the newer answer to it."""
@@ -57,10 +63,21 @@ class Questions:
         (row,) = await self._run("count_questions", {})
         return int(row["questions"])
 
-    async def near(self, tenant: str, embedder: str, vector: Sequence[float], *, most: int) -> list[dict[str, Any]]:
-        """Give the most similar questions of a tenant, the most similar first. The database has pgvector."""
-        values = {"tenant": tenant, "embedder": embedder, "vector": list(vector), "most": most}
-        return await self._run("near_questions", values, dimensions=str(len(vector)))
+    async def of(self, tenant: str, digest: str) -> Question | None:
+        """Give the question whose own answer is kept under a digest, if it was one and has not expired."""
+        rows = await self._run("question_of", {"tenant": tenant, "digest": digest})
+        return _question(rows[0]) if rows else None
+
+    async def near(self, question: Question, *, most: int) -> list[dict[str, Any]]:
+        """Give the questions of its tenant that are the most similar to one, the most similar first, without itself.
+
+        Raises:
+            ConnectorError: the database has no pgvector, too.
+
+        """
+        names = ("tenant", "gate", "digest", "embedder")
+        values = {name: getattr(question, name) for name in names} | {"vector": list(question.vector), "most": most}
+        return await self._run("near_questions", values, dimensions=str(len(question.vector)))
 
     async def close(self) -> None:
         """End the connections."""
@@ -74,11 +91,19 @@ class Questions:
         return await self._pool.run(query(name, **words), values)
 
 
-def index(connection: "Connection[Row]", dimensions: int) -> bool:
+def _question(row: Mapping[str, Any]) -> Question:
+    return Question(**{**row, "vector": tuple(row["vector"])})
+
+
+def index(connection: "Connection[Row]", dimensions: int = INDEXED) -> bool:
     """Let the database find similar vectors of so many dimensions fast, if it has pgvector; say whether it does."""
     (row,) = connection.execute("select count(*) from pg_available_extensions where name = 'vector'").fetchall()
     if not row[0]:
         return False
-    connection.execute("create extension if not exists vector")
-    connection.execute(query("near_questions_index", dimensions=str(int(dimensions))))
+    try:
+        connection.execute("create extension if not exists vector")
+        connection.execute(query("near_questions_index", dimensions=str(int(dimensions))))
+    except psycopg.errors.InsufficientPrivilege as error:
+        log.warning("similar questions have no index, as this user of the database may not make it: %s", error)
+        return False
     return True

@@ -5,12 +5,14 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from connectors.cache.entry import Key
 from connectors.cache.tiers import Found
+from connectors.errors import ConnectorError
 from connectors.llm import roster
 from connectors.llm.settings import Tier, models
+from connectors.questions import Question
 from schemas.errors import TidegateError
 from schemas.fields import Source, deterministic_id
 from streams.app import keeping
@@ -20,6 +22,8 @@ from streams.prompts.placeholders import unknown
 from streams.settings import Settings
 
 _DIGEST: Final = re.compile(r"(?:([^/]*)/)?([0-9a-f]{64})")
+# Of so many similar questions so many are shown beside one, each of another form.
+SIMILAR, SHOWN = 40, 5
 _KEPT: Final = frozenset({Source.L1, Source.L2, Source.L3, Source.SEMANTIC})
 
 
@@ -34,6 +38,7 @@ class CacheAdmin:
         """Nothing is connected yet."""
         self._settings = settings
         self._caches = keeping.assemble(settings)
+        self._judging = keeping.judging(settings, self._caches.questions, worker="")
 
     async def __aenter__(self) -> Self:
         await self._caches.hearing.listen()
@@ -78,7 +83,32 @@ class CacheAdmin:
         told: dict[str, object] = {"key": key.digest, "tenant": key.tenant}
         if corrected is not None:
             told["corrected"] = corrected.model_dump(mode="json")
-        return told | {place: "nothing" if found is None else _told(found) for place, found in places.items()}
+        told |= {place: "nothing" if found is None else _told(found) for place, found in places.items()}
+        question = await self._caches.questions.of(key.tenant, key.digest)
+        return told if question is None else told | await self._alike(question)
+
+    async def _alike(self, question: Question) -> dict[str, object]:
+        """Say which questions are the most similar, and what is known of them."""
+        told: dict[str, object] = {"question": question.text, "form": question.form}
+        try:
+            near = await self._caches.questions.near(question, most=SIMILAR)
+        except ConnectorError:
+            return told | {"similar": "unknown: the database has no pgvector"}
+        await self._judging.exchange()
+        right = self._judging.known.right_at_least
+        nearest: dict[str, dict[str, Any]] = {}
+        for one in near:
+            nearest.setdefault(one["form"], one)
+        similar = [
+            {
+                "question": one["text"],
+                "similarity": round(one["similarity"], 3),
+                "about the same": one["gate"] == question.gate,
+                "means the same, probability": round(right(question.form, one["form"]), 4),
+            }
+            for one in list(nearest.values())[:SHOWN]
+        ]
+        return told | {"similar": similar}
 
     async def purge(self, tenant: str | None, keys: Sequence[Key], *, said_by: str) -> list[int]:
         """Forget answers: these, or all of a tenant, or (no tenant either) all; give the orders' ids."""
@@ -115,6 +145,9 @@ class CacheAdmin:
         told["spent on models, usd"] = usd
         # As if each had cost what those cost that models were asked for.
         told["saved, about, usd"] = usd / asked * kept if asked else 0.0
+        await self._judging.exchange()
+        told["questions in other words"] = str(self._judging.report())
+        told["pairs of forms compared"] = len(self._judging.known)
         return told | await self._caches.sizes()
 
     async def _order(self, key: Key, value: str | None, said_by: str) -> int:

@@ -12,6 +12,7 @@ from connectors.cache.entry import Codec
 from connectors.cache.guard import Guarded
 from connectors.cache.level import Level, Shared
 from connectors.cache.memory import Memory
+from connectors.cache.semantic.embed import Embedder
 from connectors.cache.semantic.judging import Judging
 from connectors.cache.semantic.offline import OfflineEmbedder
 from connectors.cache.semantic.store import Store
@@ -20,6 +21,7 @@ from connectors.cache.settings import MIB, CacheSettings
 from connectors.cache.tiers import L2, L3, Outer, Tiers, Times
 from connectors.clock import SystemClock
 from connectors.errors import ConnectorError
+from connectors.llm.embeddings import Embeddings
 from connectors.redis.answers import Answers
 from connectors.timescale.orders import CacheOrders
 from connectors.timescale.questions import Questions
@@ -51,9 +53,9 @@ class Caches:
         """What has to be done beside the work."""
         upkeep = [Upkeep("reading what was said of kept answers", self.hearing.listen, every_s=HEAR_EVERY_S)]
         if self.meaning is not None:
-            judging = self.meaning.semantic.judging
+            verdicts = self.meaning.semantic.judging
             upkeep += [
-                Upkeep("telling what was seen of questions", judging.exchange, every_s=EXCHANGE_EVERY_S),
+                Upkeep("telling what was seen of questions", verdicts.exchange, every_s=EXCHANGE_EVERY_S),
                 Upkeep("forgetting old questions", self.questions.forget, every_s=FORGET_EVERY_S),
             ]
         return upkeep
@@ -109,16 +111,24 @@ def assemble(settings: Settings, judge: Judge | None = None) -> Caches:
     questions = Questions(settings.database)
     meaning = None
     if wanted.semantic and judge is not None:
+        verdicts, tiers = judging(settings, questions, worker=f"{socket.gethostname()}:{os.getpid()}"), cache.tiers
+        embedder: Embedder = OfflineEmbedder()
+        if settings.llm.embeddings is not None:
+            remote = Embeddings(settings.llm.embeddings, settings.llm.embedding_dimensions, settings.llm.timeout_s)
+            embedder = remote
+            closes.append(remote.close)
         store: Guarded[Store] = Guarded(SEMANTIC, questions, clock)
-        judging = Judging(store, worker=f"{socket.gethostname()}:{os.getpid()}", delta=wanted.semantic_wrong)
-        tiers = cache.tiers
-        semantic = Semantic(Codec(Kept), store, OfflineEmbedder(), tiers.orders, judging)
-        meaning = Meaning(semantic, tiers, judge)
+        meaning = Meaning(Semantic(Codec(Kept), store, embedder, tiers.orders, verdicts), tiers, judge)
         closes.insert(0, meaning.close)
     orders = CacheOrders(settings.database)
     hearing = Hearing(orders, cache.tiers.orders, kept=lifetime(wanted))
     closes = [cache.close, *closes, orders.close, questions.close]
     return Caches(cache, meaning, questions, orders, hearing, disk, answers, closes)
+
+
+def judging(settings: Settings, questions: Questions, *, worker: str) -> Judging:
+    """Put together what learns from verdicts; it was told none yet."""
+    return Judging(Guarded(SEMANTIC, questions, SystemClock()), worker=worker, delta=settings.cache.semantic_wrong)
 
 
 def lifetime(settings: CacheSettings) -> timedelta:

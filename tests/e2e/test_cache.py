@@ -128,10 +128,13 @@ def test_people_look_at_correct_and_purge_what_is_kept(
         assert "Traceback" not in refused.stderr
 
 
-def test_a_question_in_other_words_has_the_answer_that_was_given(flow: Flow, stand_in: StandIn) -> None:
+def test_a_question_in_other_words_has_the_answer_that_was_given(
+    flow: Flow, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     metric = f"pressure-{uuid.uuid4().hex[:8]}"
     endpoints = json.dumps([{"name": "stand-in", "base_url": stand_in.url, "api_key": "k", "model": "test-1"}])
-    flow.start("worker", "--lane", "analyze", TIDEGATE_CACHE__ENABLED="true", TIDEGATE_LLM__ENDPOINTS=endpoints)
+    monkeypatch.setenv("TIDEGATE_LLM__ENDPOINTS", endpoints)
+    flow.start("worker", "--lane", "analyze", TIDEGATE_CACHE__ENABLED="true")
 
     def ask(question: str) -> str:
         request = alarm("pump-1", metric, START).model_copy(update={"question": question})
@@ -151,3 +154,18 @@ def test_a_question_in_other_words_has_the_answer_that_was_given(flow: Flow, sta
     ):
         assert ask(other) == "model"
     assert told(flow, "stats")["questions"] == 5
+
+    # What nobody compared yet is asked, judged, and after some times served.
+    sources = []
+    for number in range(2, 10):
+        assert ask(f"Is pump {number} hotter than fan {number + 1}?") == "model"
+        sources.append(ask(f"Does fan {number + 1} run cooler than pump {number}?"))
+    assert sources[:3] == ["model"] * 3
+    assert sources[-1] == "semantic"
+    asked = "select id::text from insights where source = 'model' order by created desc limit 1"
+    (shown,) = told(flow, "explain", str(flow.fetch(asked)[0][0]))["answers"]
+    assert shown["question"] == "Is pump 9 hotter than fan 10?"
+    learnt = [one for one in shown["similar"] if "cooler" in one["question"] and not one["about the same"]]
+    assert learnt
+    assert all(one["means the same, probability"] > 0.99 for one in learnt)
+    assert told(flow, "stats")["questions in other words"].startswith("open: 0 wrong of")

@@ -66,13 +66,12 @@ class Judging:
             if pending:
                 await self._store.do(lambda store: store.say(pending))
                 pending = []
-            said = await self._store.do(lambda store: store.said(max(0, self._since - OVERLAP)))
+            while await self._listen():
+                pass
         except AwayError:
-            said = []
+            pass
         finally:
             self._pending = pending + self._pending
-        for verdict in said:
-            self._hear(verdict)
         self._heard = {one for one in self._heard if one > self._since - OVERLAP}
         self._audit.hear(self._now(), self._others.buckets)
         report = self.report()
@@ -83,16 +82,21 @@ class Judging:
         for state in State:
             metrics.SEMANTIC_STATE.labels(state).set(state is report.state)
 
-    def _hear(self, verdict: Verdict) -> None:
+    async def _listen(self) -> int:
+        """Read verdicts, so many at a time; say how many were news."""
+        said = await self._store.do(lambda store: store.said(max(0, self._since - OVERLAP)))
+        return sum(self._hear(verdict) for verdict in said)
+
+    def _hear(self, verdict: Verdict) -> bool:
         self._since = max(self._since, verdict.id)
         if verdict.id in self._heard:
-            return
+            return False
         self._heard.add(verdict.id)
-        if verdict.worker == self._worker:
-            return
-        self.known.seen(verdict.form, verdict.other, correct=verdict.correct)
-        if verdict.served:
-            self._others.note(verdict.at, wrong=not verdict.correct)
+        if verdict.worker != self._worker:
+            self.known.seen(verdict.form, verdict.other, correct=verdict.correct)
+            if verdict.served:
+                self._others.note(verdict.at, wrong=not verdict.correct)
+        return True
 
     def _now(self) -> float:
         return self._store.clock.now().timestamp()

@@ -1,5 +1,6 @@
 """Questions and verdicts outlast processes; where there is pgvector, the most similar ones are found by an index."""
 
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -87,6 +88,34 @@ async def test_the_most_similar_are_found_where_there_is_pgvector(table: Questio
     await table.add(QUESTION)
     await table.add(replace(QUESTION, gate="c" * 64, text="Is it cold?", vector=near))
     await table.add(replace(QUESTION, gate="d" * 64, tenant="rival", vector=near))
-    found = await table.near("acme", "e", near, most=5)
-    assert [one["text"] for one in found] == ["Is it cold?", "Is it too hot?"]
+    await table.add(replace(QUESTION, gate="e" * 64, embedder="another"))
+    await table.add(replace(QUESTION, gate="f" * 64, text="Is it hot?"))
+    found = await table.near(QUESTION, most=5)
+    assert [(one["text"], one["gate"][0]) for one in found] == [("Is it hot?", "f"), ("Is it cold?", "c")]
     assert [one["similarity"] for one in found] == pytest.approx([1.0, 0.96], abs=1e-3)
+    assert [one["text"] for one in await table.near(QUESTION, most=1)] == ["Is it hot?"]
+
+
+async def test_who_may_not_make_an_index_goes_without(
+    database: DatabaseSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    role = f"reader_{uuid.uuid4().hex[:8]}"
+    with connect(database, autocommit=True) as connection:
+        if not index(connection):
+            pytest.skip("the database has no pgvector")
+        connection.execute(f"create role {role}")
+        try:
+            connection.execute(f"set role {role}")
+            assert not index(connection, 8)
+        finally:
+            connection.execute("reset role")
+            connection.execute(f"drop role {role}")
+    assert "no index" in caplog.text
+
+
+async def test_a_question_is_found_by_the_key_of_its_answer(table: Questions) -> None:
+    await table.add(QUESTION)
+    found = await table.of(QUESTION.tenant, QUESTION.digest)
+    assert found is not None
+    assert (found.text, found.gate) == (QUESTION.text, QUESTION.gate)
+    assert await table.of("rival", QUESTION.digest) is None
