@@ -106,6 +106,7 @@ def report(found: Found) -> Report:
     learning = "tidegate, while it learns"
     results += [
         Result(learning, "questions that a model was asked", "", (float(found.learnt.asked),)),
+        Result(learning, "questions that were judged", "", (float(found.learnt.judged),)),
         Result(learning, "served", "", (float(found.learnt.served),)),
         Result(learning, "of these wrong", "", (float(found.learnt.wrong),)),
         Result(learning, "wrong among served, upper bound", "", (_upper(found.learnt),)),

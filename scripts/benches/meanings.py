@@ -1,7 +1,7 @@
 """The semantic tier on pairs of questions: what it serves of those that mean the same, and of those that do not.
 
 It begins with nothing but its words; which forms mean the same it learns from answers. So it is measured twice: as it
-begins, and after a number of people's questions, whose answers say what is true but for chance.
+begins, and after a number of people's questions, of which a judge says what is true but for chance.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ QUESTIONS, LOOKUPS = 4_000, 2_000
 # Sets of pairs with other things, numbers and times, that are asked one after the other before the pairs that count.
 ROUNDS: Final = 4
 FIRST_SEED: Final = 100
-# How often two answers to the same question differ, or to different ones agree.
+# How often the judge errs.
 NOISE: Final = 0.05
 
 
@@ -51,10 +51,14 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """What was seen while forms were learnt: questions with equal values, of which some were served, some wrongly."""
+    """What was seen while forms were learnt: questions with equal values, of which some were served, some wrongly.
+
+    `asked`: a model was; `judged`: so often one was asked, too, whether a question is another one.
+    """
 
     known: Equivalences
     asked: int
+    judged: int
     served: int
     wrong: int
 
@@ -73,9 +77,9 @@ def serve(pairs: Sequence[Pair], known: Equivalences, part: str = "all") -> Serv
 
 
 def learn(rounds: int = ROUNDS) -> Learnt:
-    """Let people ask: what is not served is answered by a model, and its answer compared with the other's."""
+    """Let people ask: what is not served is answered by a model, and judged as long as that teaches anything."""
     known, chance = Equivalences(), random.Random(1)  # noqa: S311  # draws cases
-    asked = served = wrong = 0
+    asked = judged = served = wrong = 0
     for seed in range(FIRST_SEED, FIRST_SEED + rounds):
         pairs = generate(seed)
         chance.shuffle(pairs)
@@ -86,10 +90,12 @@ def learn(rounds: int = ROUNDS) -> Learnt:
             if chance.random() >= known.explore_probability(one.form, other.form, DELTA):
                 served += 1
                 wrong += not pair.same
-            else:
-                asked += 1
+                continue
+            asked += 1
+            if known.is_open(one.form, other.form):
+                judged += 1
                 known.seen(one.form, other.form, correct=pair.same != (chance.random() < NOISE))
-    return Learnt(known, asked, served, wrong)
+    return Learnt(known, asked, judged, served, wrong)
 
 
 async def latencies(settings: Settings, pairs: Sequence[Pair]) -> dict[str, Taken]:

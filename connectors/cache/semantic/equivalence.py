@@ -20,6 +20,8 @@ NOISE: Final = 0.1
 # A link that others are built on is right with at least that probability; and there are so many on the way at the most.
 TRUSTED: Final = 0.9987
 LONGEST_WAY: Final = 4
+# What means the same with less than that probability is not compared again: each comparison costs a call.
+UNLIKELY: Final = 0.01
 MOST_LINKS: Final = 50_000
 
 _Pair = tuple[str, str]
@@ -60,6 +62,10 @@ class Equivalences:
         wrong = 1.0 - self.right_at_least(one, other)
         # Of what is served not more than twice as much may be wrong, however seldom it is served.
         return max(0.0, 1.0 - delta / wrong) if 0.0 < wrong <= 2 * delta else float(wrong > 0.0)
+
+    def is_open(self, one: str, other: str) -> bool:
+        """Say whether another comparison may teach anything: it is not known whether they mean the same."""
+        return UNLIKELY < self.right_at_least(one, other) < TRUSTED
 
     def __len__(self) -> int:
         return len(self._seen)

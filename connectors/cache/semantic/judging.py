@@ -6,7 +6,7 @@ from typing import Final
 from connectors import metrics
 from connectors.cache.guard import AwayError, Guarded
 from connectors.cache.semantic.audit import DELTA, Audit, Report, State
-from connectors.cache.semantic.equivalence import TRUSTED, Equivalences
+from connectors.cache.semantic.equivalence import Equivalences
 from connectors.cache.semantic.store import Store
 from connectors.cache.semantic.verdicts import Window
 from connectors.questions import Verdict
@@ -15,8 +15,6 @@ from connectors.questions import Verdict
 MOST_PENDING: Final = 10_000
 # How many ids back a verdict may still become visible, as ids are given before rows can be seen.
 OVERLAP: Final = 1_000
-# What means the same with less than that probability is not compared again: each comparison costs a call.
-UNLIKELY: Final = 0.01
 
 
 class Judging:
@@ -43,8 +41,8 @@ class Judging:
         return False, self._audit.shadows(tau)
 
     def is_open(self, form: str, other: str) -> bool:
-        """Say whether another comparison of two forms may teach anything: they differ, and it is not known how."""
-        return UNLIKELY < self.known.right_at_least(form, other) < TRUSTED
+        """Say whether another comparison of two forms may teach anything."""
+        return self.known.is_open(form, other)
 
     def note(self, form: str, other: str, *, correct: bool, audited: bool) -> None:
         """Learn from a comparison; `audited`: it was drawn for that (`checks`)."""
