@@ -30,7 +30,9 @@ if mode == "with-child":
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 if mode == "fails":
     sys.exit("no disk")
-open("ready", "w").write(str(os.getpid()))
+with open("pid", "w") as file:
+    file.write(str(os.getpid()))
+os.replace("pid", "ready")
 while True:
     time.sleep(0.01)
 """
