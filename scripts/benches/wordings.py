@@ -259,7 +259,7 @@ def dressed(text: str, dice: Random) -> str:
     for pattern, short in CONTRACTED.items():
         if dice.random() < 0.5:  # noqa: PLR2004  # half of all
             text = re.sub(pattern, short, text)
-    text = re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", text)
+    text = re.sub(r"(\ba|^A) (?=[aeiou])", r"\1n ", text)
     chance = dice.random()
     if chance < 0.06:  # noqa: PLR2004  # some greet
         text = dice.choice(OPENINGS) + text
