@@ -88,7 +88,8 @@ BATCH_WINDOWS = Counter(
 CACHE_LOOKUPS = Counter(
     "tidegate_cache_lookups",
     "What levels of the cache (l1, l2, l3, semantic) had of what was looked for: hit, stale (served, and asked about"
-    " anew), refused (known to have no usable answer), miss, corrupt (removed), failed, skipped (it failed just now)",
+    " anew), refused (known to have no usable answer), miss, corrupt (removed), failed, skipped (it failed just now),"
+    " explored (there was one, but nobody knows yet whether it means the same)",
     ["level", "outcome"],
 )
 CACHE_WRITES = Counter(
