@@ -77,6 +77,9 @@ class AnalysisRequest(Record):
     question: Storable | None = None
     # Which questions belong together.
     conversation: Storable | None = None
+    # When it may be answered: from the one on, and before the other.
+    not_before: Timestamp | None = None
+    expires: Timestamp | None = None
 
     @classmethod
     def of_table(  # noqa: PLR0913  # each is a fact of its own

@@ -85,12 +85,20 @@ def _parsed(schema: Any) -> ParsedSchema:  # noqa: ANN401  # JSON
 
 READING = SchemaVersion(7101, "reading", 1, Reading)
 ANALYSIS_REQUEST_1 = SchemaVersion(7201, "analysis_request", 1, AnalysisRequest)
-ANALYSIS_REQUEST = SchemaVersion(7202, "analysis_request", 2, AnalysisRequest)
+ANALYSIS_REQUEST_2 = SchemaVersion(7202, "analysis_request", 2, AnalysisRequest)
+ANALYSIS_REQUEST = SchemaVersion(7203, "analysis_request", 3, AnalysisRequest)
 INSIGHT = SchemaVersion(7301, "insight", 1, Insight)
 DEAD_LETTER = SchemaVersion(7401, "dead_letter", 1, DeadLetter)
 
 # Every version ever published, oldest first within a name; the last one of a name is written today.
-PUBLISHED: tuple[SchemaVersion, ...] = (READING, ANALYSIS_REQUEST_1, ANALYSIS_REQUEST, INSIGHT, DEAD_LETTER)
+PUBLISHED: tuple[SchemaVersion, ...] = (
+    READING,
+    ANALYSIS_REQUEST_1,
+    ANALYSIS_REQUEST_2,
+    ANALYSIS_REQUEST,
+    INSIGHT,
+    DEAD_LETTER,
+)
 
 BY_ID: dict[int, SchemaVersion] = {version.id: version for version in PUBLISHED}
 CURRENT: dict[type[Record], SchemaVersion] = {version.model: version for version in PUBLISHED}

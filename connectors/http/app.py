@@ -1,11 +1,11 @@
 """The gateway: what people and services talk to. Built here from parts; run by `serve`."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
-from connectors.http import devices, health, insights, page, problems, readings, schemas, tasks
+from connectors.http import asking, devices, health, insights, page, problems, readings, schemas, tasks
 from connectors.http.parts import Parts
 from connectors.http.security import SecurityHeaders
 
@@ -18,13 +18,13 @@ def build(parts: Parts) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await parts.reader.open()
-        await parts.desk.open()
-        try:
+        async with AsyncExitStack() as stack:
+            for part in (parts.reader, parts.desk):
+                stack.push_async_callback(part.close)
+                await part.open()
+            for beside in parts.beside:
+                await stack.enter_async_context(beside)
             yield
-        finally:
-            await parts.desk.close()
-            await parts.reader.close()
 
     app = FastAPI(title="Tidegate", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
     problems.install(app)
@@ -35,6 +35,7 @@ def build(parts: Parts) -> FastAPI:
         readings.routes(parts),
         devices.routes(parts),
         insights.routes(parts),
+        asking.routes(parts),
         tasks.routes(parts),
         schemas.routes(),
     ):

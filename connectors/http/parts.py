@@ -1,6 +1,8 @@
 """What the gateway is made of: everything it needs from outside, as protocols, handed over by whoever builds it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -125,8 +127,16 @@ class Task(Protocol):
         """When it was handed in."""
 
     @property
+    def started(self) -> datetime | None:
+        """When somebody first began to work on it."""
+
+    @property
     def updated(self) -> datetime:
         """When its state changed."""
+
+    @property
+    def error(self) -> str | None:
+        """Why it has failed."""
 
     @property
     def insight(self) -> Insight | None:
@@ -148,6 +158,59 @@ class Desk(Protocol):
     async def find(self, task_id: str) -> Task | None:
         """Give a task."""
 
+    async def cancel(self, task_id: str, at: datetime) -> bool:
+        """End a task that has not ended; say whether it was so."""
+
+
+class Bell(Protocol):
+    """Who says that something may have happened to a task (`connectors.redis.bell.Bell`)."""
+
+    @property
+    def works(self) -> bool:
+        """Whether it would be heard now. If not, one has to look."""
+
+    def hear(self, task_id: str) -> AbstractContextManager[asyncio.Event]:
+        """Give an event that is set when something may have happened to a task."""
+
+    def ring(self, task_id: str) -> None:
+        """Say that something has happened to a task. Waits for nothing."""
+
+
+class Results(Protocol):
+    """Where tasks that have ended are kept for a while (`connectors.redis.results.Results`). Nothing fails."""
+
+    async def find(self, task_id: str) -> bytes | None:
+        """Give what was kept."""
+
+    async def keep(self, task_id: str, text: bytes) -> None:
+        """Keep it for a while."""
+
+
+class NoBell:
+    """Nobody says anything."""
+
+    works = False
+
+    def hear(self, task_id: str) -> AbstractContextManager[asyncio.Event]:
+        """Give an event that nobody sets."""
+        del task_id
+        return nullcontext(asyncio.Event())
+
+    def ring(self, task_id: str) -> None:
+        """Say nothing."""
+
+
+class NoResults:
+    """Nothing is kept."""
+
+    async def find(self, task_id: str) -> bytes | None:
+        """Find nothing."""
+        del task_id
+        return None
+
+    async def keep(self, task_id: str, text: bytes) -> None:
+        """Keep nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -161,6 +224,10 @@ class Parts:
     topic: str = READINGS.name
     requests: str = ANALYSIS_REQUESTS.name
     region: str = ""
+    bell: Bell = field(default_factory=NoBell)
+    results: Results = field(default_factory=NoResults)
+    # What is entered when the gateway starts, and left when it ends.
+    beside: Sequence[AbstractAsyncContextManager[object]] = ()
     # How long a request waits for Kafka to confirm its readings. Kafka's client itself goes on for longer.
     acknowledge_s: float = 10.0
     body_s: float = 30.0

@@ -22,7 +22,9 @@ class TaskRow:
     attempts: int
     due: datetime
     created: datetime
+    started: datetime | None
     updated: datetime
+    error: str | None
     insight: Insight | None
 
 
@@ -61,6 +63,12 @@ class Desk:
             attempts=row["attempts"],
             due=row["due_at"],
             created=row["created"],
+            started=row["started"],
             updated=row["updated"],
+            error=row["error"],
             insight=insight,
         )
+
+    async def cancel(self, task_id: str, at: datetime) -> bool:
+        """End a task that has not ended; say whether it was so."""
+        return bool(await self._pool.run(query("cancel_task"), {"id": task_id, "at": at}))

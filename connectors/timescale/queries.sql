@@ -210,10 +210,11 @@ values (%(id)s, %(tenant)s, %(device_id)s, %(request)s, %(at)s, %(at)s)
 on conflict (id) do nothing;
 
 -- name: begin_task
-insert into tasks (id, tenant, device_id, request, state, attempts, created, updated)
-values (%(id)s, %(tenant)s, %(device_id)s, %(request)s, 'running', 1, %(at)s, %(at)s)
+insert into tasks (id, tenant, device_id, request, state, attempts, created, started, updated)
+values (%(id)s, %(tenant)s, %(device_id)s, %(request)s, 'running', 1, %(at)s, %(at)s, %(at)s)
 on conflict (id) do update
-set state = 'running', tenant = excluded.tenant, attempts = tasks.attempts + 1, updated = excluded.updated
+set state = 'running', tenant = excluded.tenant, attempts = tasks.attempts + 1,
+    started = coalesce(tasks.started, excluded.started), updated = excluded.updated
 where tasks.state in ('queued', 'running', 'retrying');
 
 -- name: postpone_task
@@ -223,6 +224,24 @@ on conflict (id) do update
 set state = 'retrying', due_at = excluded.due_at, first_tried = coalesce(tasks.first_tried, excluded.first_tried),
     updated = excluded.updated
 where tasks.state in ('queued', 'running', 'retrying');
+
+-- name: defer_task
+-- Nobody has tried it: that it waits is what was wanted.
+insert into tasks (id, tenant, device_id, request, state, due_at, created, updated)
+values (%(id)s, %(tenant)s, %(device_id)s, %(request)s, 'retrying', %(due)s, %(at)s, %(at)s)
+on conflict (id) do update set state = 'retrying', due_at = excluded.due_at, updated = excluded.updated
+where tasks.state in ('queued', 'running', 'retrying');
+
+-- name: fail_task
+insert into tasks (id, tenant, device_id, request, state, error, created, updated)
+values (%(id)s, %(tenant)s, %(device_id)s, %(request)s, 'failed', %(error)s, %(at)s, %(at)s)
+on conflict (id) do update set state = 'failed', error = excluded.error, updated = excluded.updated
+where tasks.state in ('queued', 'running', 'retrying');
+
+-- name: cancel_task
+update tasks set state = 'cancelled', updated = %(at)s
+where id = %(id)s and state in ('queued', 'running', 'retrying')
+returning id::text;
 
 -- name: put_off_task
 -- One that is put off already stays due when it is: a batch may have ended just now.
@@ -326,7 +345,8 @@ update tasks t set due_at = %(now)s, updated = %(now)s from theirs where t.id = 
 update batch_items set state = 'waiting', batch = null, line = null, n = null where batch = %(batch)s;
 
 -- name: find_task
-select id::text, state, attempts, due_at, request, insight::text, created, updated from tasks where id = %(id)s;
+select id::text, state, attempts, due_at, request, insight::text, error, created, started, updated
+from tasks where id = %(id)s;
 
 -- name: due_period
 select next_start from schedules

@@ -113,6 +113,14 @@ class Store:
         """Say when requests are to be tried again (`tasks.postpone`)."""
         self._do(lambda c: tasks.postpone(c, postponed, at))
 
+    def defer_tasks(self, deferred: Sequence[tuple[AnalysisRequest, datetime]], at: datetime) -> None:
+        """Say from when on tasks may be answered (`tasks.defer`)."""
+        self._do(lambda c: tasks.defer(c, deferred, at))
+
+    def fail_tasks(self, failed: Sequence[tuple[AnalysisRequest, str]], at: datetime) -> None:
+        """Say that tasks have no answer, and why (`tasks.fail`)."""
+        self._do(lambda c: tasks.fail(c, failed, at))
+
     def finish_tasks(self, ends: Sequence[tuple[str, str]], at: datetime) -> None:
         """Say that tasks have been answered (`tasks.finish`)."""
         self._do(lambda c: tasks.finish(c, ends, at))

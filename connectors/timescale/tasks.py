@@ -1,7 +1,8 @@
 """The table `tasks`: what people asked, and what waits for a model to have time; as the agents write it.
 
 An open task is `queued` while its request stands in the topic, `running` while it is answered, and `retrying` while it
-waits for `due_at`. What has ended stays as it ended.
+waits for `due_at`: to be tried again, or, if it was never tried, for the time from which on it may be. What has ended
+stays as it ended.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -72,6 +73,16 @@ def postpone(connection: "Connection[Row]", postponed: Iterable[Postponed], at: 
         "postpone_task",
         [row(one.request, at) | {"since": one.since, "due": one.due} for one in postponed],
     )
+
+
+def defer(connection: "Connection[Row]", deferred: Iterable[tuple[AnalysisRequest, datetime]], at: datetime) -> None:
+    """Say from when on they may be answered. A task that nobody handed in is made."""
+    _write(connection, "defer_task", [row(request, at) | {"due": due} for request, due in deferred])
+
+
+def fail(connection: "Connection[Row]", failed: Iterable[tuple[AnalysisRequest, str]], at: datetime) -> None:
+    """Say that they have no answer, and why. A task that nobody handed in is made."""
+    _write(connection, "fail_task", [row(request, at) | {"error": error} for request, error in failed])
 
 
 def finish(connection: "Connection[Row]", ends: Iterable[tuple[str, str]], at: datetime) -> None:

@@ -3,33 +3,29 @@
 The steps, in the order that makes a crash repeat a model call at the most, never an insight:
 1. read the request; what cannot be used goes to `dead-letters`;
 2. if its insight stands already (the request came twice, or we died after step 5), go on with that;
-   if it is a task that somebody ended meanwhile, that is all;
+   if it is a task that somebody ended meanwhile, that is all; if its time is over, it has failed, and if its time has
+   not come, it waits in `tasks`;
 3. look the window up, where it did not come with the request: that of a summary, or of somebody's question; if an
    endpoint takes batches, put a summary off for one, and that is all: it comes again with an answer
    (`streams.agents.batches`);
 4. ask a model, unless a batch has answered; where there is none, or it does not help, answer by rules, and say so in
    `source`; if it only has no time, postpone the request, and that is all: it comes again (`streams.agents.retries`);
-5. store the insight and read back the one that stands;
+5. store the insight and read back the one that stands, unless somebody ended the task while a model was asked;
 6. confirm that one in `insights`;
 7. tell whoever asked.
 """
 
-import asyncio
-import itertools
 import logging
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from connectors import metrics
 from connectors.clock import Clock
 from connectors.errors import ConnectorError, SlowDownError
 from connectors.kafka.producer import Outgoing, Producer
 from connectors.llm.prices import Usage
-from connectors.timescale.batches import Item
 from connectors.timescale.store import Store
 from connectors.timescale.tasks import Postponed, Tried
 from schemas.codec import decode, encode
@@ -39,21 +35,23 @@ from schemas.models import AnalysisRequest, Insight
 from schemas.topics import INSIGHTS
 from streams.agents import letters, lookup
 from streams.agents.batch_results import answer_of_batch, spent_on
-from streams.agents.batches import LONGEST
-from streams.agents.gathering import Gathering
-from streams.agents.lookup import is_needed, look_up
+from streams.agents.filing import Filing, Past
+from streams.agents.lookup import is_needed
 from streams.agents.packing import Session, Told
 from streams.agents.records import Record, raw_batch
-from streams.agents.retries import MOST_WAITING, Kind, kind_of, next_due
+from streams.agents.retries import Kind, kind_of, next_due
 from streams.agents.talks import Memory, Talks
 from streams.columns.batch import Poison
 from streams.prompts.answer import Answer, RefusedAnswerError, check
 from streams.prompts.facts import Facts
-from streams.prompts.insight import Origin, insight, insight_id
+from streams.prompts.insight import Origin, insight
 from streams.prompts.prompt import fingerprint
 from streams.prompts.rules import explain
 
 log = logging.getLogger(__name__)
+
+# Why a task has failed.
+EXPIRED: Final = "expired"
 
 
 class Asks(Protocol):
@@ -74,19 +72,8 @@ class Outside:
     memory: Memory | None = None
     # Whether summaries may be put off for a batch.
     takes_batches: Callable[[], bool] = lambda: False
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What is known of a request that came before: its insight, how far it has come, and what a batch was asked."""
-
-    stands: Insight | None = None
-    tried: Tried | None = None
-    item: Item | None = None
-
-    def waits(self, now: datetime) -> bool:
-        """Say whether it is to come again when a batch has ended."""
-        return self.item is not None and self.item.state != "over" and self.tried is not None and self.tried.due > now
+    # Tells who waits for a task that something has happened to it.
+    ring: Callable[[str], None] = lambda _: None
 
 
 class Analyst:
@@ -97,19 +84,11 @@ class Analyst:
         self._outside = outside
         self._region = region
         self._talks = Talks(outside.memory)
-        # The store is for one thread.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="analyze")
-        self._standing = Gathering(self._find, self._thread)
-        self._looking_up = Gathering(partial(look_up, outside.store), self._thread)
-        self._storing = Gathering(self._store, self._thread)
-        self._beginning = Gathering(self._begin, self._thread)
-        self._postponing = Gathering(self._postpone, self._thread)
-        self._putting_off = Gathering(self._put_off, self._thread)
-        self._finishing = Gathering(self._finish, self._thread)
+        self._filing = Filing(outside.store, outside.clock, outside.ring)
 
     async def start(self) -> None:
         """Be ready to work."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._outside.store.open)
+        await self._filing.open()
 
     async def handle(self, record: Record) -> None:
         """Take one record of `analysis-requests` through all steps."""
@@ -118,22 +97,35 @@ class Analyst:
         except PoisonError as error:
             await self._refuse(record, error)
             return
-        past = await self._standing.do(request)  # step 2
+        past = await self._filing.find(request)  # step 2
         stands, tried = past.stands, past.tried
         # What people ask is a task, and what was postponed before.
         is_task = request.question is not None or tried is not None
         if stands is None:
-            if tried is not None and tried.ended:
+            if not await self._is_wanted(request, tried):
                 return
             answer = await self._find_answer(request, past)
-            if answer is None:
+            stands = None if answer is None else await self._filing.store((request, answer))  # step 5
+            if stands is None:
                 return
-            stands = await self._storing.do(answer)  # step 5
         await self._outside.producer.publish_soon(
             [Outgoing(INSIGHTS.name, stands.device_id.encode(), encode(stands))]
         )  # step 6
         if is_task:
-            await self._finishing.do((request.id, stands.id))  # step 7
+            await self._filing.finish(request.id, stands.id)  # step 7
+
+    async def _is_wanted(self, request: AnalysisRequest, tried: Tried | None) -> bool:
+        """Say whether a request is to be answered now: nobody has ended it, and its time has come and is not over."""
+        if tried is not None and tried.ended:
+            return False
+        now = self._outside.clock.now()
+        if request.expires is not None and request.expires <= now:
+            await self._filing.fail(request, EXPIRED)
+            return False
+        if request.not_before is not None and request.not_before > now:
+            await self._filing.defer(request, request.not_before)
+            return False
+        return True
 
     async def _refuse(self, record: Record, error: PoisonError) -> None:
         poison = [Poison(0, error.reason, error.detail)]
@@ -147,19 +139,19 @@ class Analyst:
         now, tried = self._outside.clock.now(), past.tried
         if past.waits(now):
             # It came twice. Should it have been published just now, it is again: it is never forgotten.
-            await self._putting_off.do(request)
+            await self._filing.put_off(request)
             return None
         answer = None if past.item is None else answer_of_batch(past.item, now)
         if answer is not None:
             metrics.ANSWERS.labels("model").inc()
             return answer
         if is_needed(request):
-            request = await self._looking_up.do(request)  # step 3
+            request = await self._filing.look_up(request)  # step 3
         if tried is None and kind_of(request) is Kind.SUMMARY and request.samples and self._outside.takes_batches():
-            await self._putting_off.do(request)
+            await self._filing.put_off(request)
             return None
         if request.question is not None or tried is not None:
-            await self._beginning.do(request)
+            await self._filing.begin(request)
         return await self._answer(request, past)  # step 4
 
     async def _answer(self, request: AnalysisRequest, past: Past) -> Insight | None:
@@ -196,7 +188,7 @@ class Analyst:
         """Postpone a request, unless that would be too late, or too many are."""
         asked_s = error.retry_after_s
         due = next_due(request, attempts=attempts, since=since, asked_s=asked_s, now=self._outside.clock.now())
-        if due is None or not await self._postponing.do(Postponed(request, since, due)):
+        if due is None or not await self._filing.postpone(Postponed(request, since, due)):
             return False
         metrics.POSTPONED.labels(kind_of(request)).inc()
         log.info("%s of %s is asked about again at %s: %s", request.metric, request.device_id, due, error)
@@ -216,37 +208,6 @@ class Analyst:
             completion_tokens=told.usage.completion_tokens,
             cost_usd=float(told.usage.usd),
         )
-
-    # -- on the store's thread -----------------------------------------------------------------------------------------
-
-    def _find(self, requests: Sequence[AnalysisRequest]) -> list[Past]:
-        stand = self._outside.store.insights([insight_id(one) for one in requests])
-        tried = self._outside.store.tried_tasks([one.id for one in requests])
-        items = self._outside.store.batch_items([one.id for one in requests if one.id in tried])
-        return [Past(stand.get(insight_id(one)), tried.get(one.id), items.get(one.id)) for one in requests]
-
-    def _store(self, answers: Sequence[Insight]) -> list[Insight]:
-        stand = self._outside.store.store_insights(answers)
-        return [stand[answer.id] for answer in answers]
-
-    def _begin(self, requests: Sequence[AnalysisRequest]) -> list[None]:
-        self._outside.store.begin_tasks(requests, self._outside.clock.now())
-        return [None] * len(requests)
-
-    def _postpone(self, wanted: Sequence[Postponed]) -> list[bool]:
-        crowded = self._outside.store.crowded(most=MOST_WAITING, now=self._outside.clock.now())
-        may = [not crowded or kind_of(one.request) is Kind.QUESTION for one in wanted]
-        self._outside.store.postpone_tasks(list(itertools.compress(wanted, may)), self._outside.clock.now())
-        return may
-
-    def _put_off(self, requests: Sequence[AnalysisRequest]) -> list[None]:
-        now = self._outside.clock.now()
-        self._outside.store.put_off(requests, now + LONGEST, now)
-        return [None] * len(requests)
-
-    def _finish(self, ends: Sequence[tuple[str, str]]) -> list[None]:
-        self._outside.store.finish_tasks(ends, self._outside.clock.now())
-        return [None] * len(ends)
 
 
 def _by(told: Told) -> str:

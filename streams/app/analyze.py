@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from connectors.clock import SystemClock
 from connectors.kafka.producer import Producer
+from connectors.redis.bell import Bell
 from connectors.timescale.store import Store
 from schemas.topics import ANALYSIS_REQUESTS
 from streams.agents.analyze import Analyst, Outside
@@ -56,10 +57,14 @@ def build(settings: Settings) -> Lane:
         outside = replace(outside, model=Keeping(packer, kept.cache, asked.pool.models, kept.meaning))
     if asked is not None:
         outside = replace(outside, memory=asked.memory, takes_batches=asked.take_batches)
+    bell = None
+    if settings.redis.url.get_secret_value():
+        bell = Bell(settings.redis)
+        outside = replace(outside, ring=bell.ring)
     analyst = Analyst(outside, region=settings.region)
     lane = AnalyzeLane(analyst, in_flight=in_flight, waiting=max(WAITING_REQUESTS, 2 * in_flight), schedules=schedules)
     group = settings.kafka.group(LaneName.ANALYZE)
     options = LaneOptions(group, ANALYSIS_REQUESTS.name, REQUESTS_A_BATCH, without_position="earliest")
     app = lane.app(settings.kafka, options)
-    app.endings = [part.close for part in (kept, asked) if part is not None]
+    app.endings = [part.close for part in (kept, asked, bell) if part is not None]
     return Lane(app, producer, stores)

@@ -1,14 +1,18 @@
 """The gateway, put together."""
 
 import asyncio
+from dataclasses import replace
 
 from fastapi import FastAPI
 
+from connectors.clock import SystemClock
 from connectors.http import app
-from connectors.http.parts import Check, Parts
+from connectors.http.parts import Parts
 from connectors.kafka.admin import Admin
 from connectors.kafka.producer import Producer
+from connectors.redis.bell import Bell
 from connectors.redis.client import connect as connect_redis
+from connectors.redis.results import Results
 from connectors.timescale.desk import Desk
 from connectors.timescale.reader import Reader
 from streams.settings import Settings
@@ -24,8 +28,12 @@ def build(settings: Settings) -> tuple[FastAPI, Producer]:
     async def redis() -> None:
         await asyncio.to_thread(lambda: connect_redis(settings.redis).close())
 
-    checks: dict[str, Check] = {"kafka": kafka, "database": reader.check}
+    parts = Parts(producer, reader, Desk(settings.database), {"kafka": kafka, "database": reader.check})
+    parts = replace(parts, region=settings.region)
     if settings.redis.url.get_secret_value():
-        checks["redis"] = redis
-    desk = Desk(settings.database)
-    return app.build(Parts(producer, reader, desk, checks, region=settings.region)), producer
+        bell = Bell(settings.redis)
+        results = Results(settings.redis, SystemClock(), kept_s=settings.http.results_s)
+        parts = replace(
+            parts, checks={**parts.checks, "redis": redis}, bell=bell, results=results, beside=(bell, results)
+        )
+    return app.build(parts), producer

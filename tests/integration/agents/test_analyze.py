@@ -43,6 +43,9 @@ class Producer:
             raise ConnectionAbortedError
         self.published.extend(records)
 
+    def publish(self, records: Iterable[Outgoing]) -> None:
+        self.published.extend(records)
+
     def insights(self) -> list[Insight]:
         return [decode(record.value, Insight) for record in self.published if record.topic == INSIGHTS.name]
 

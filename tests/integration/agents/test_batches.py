@@ -30,7 +30,7 @@ from connectors.timescale.treasury import Treasury
 from schemas.codec import encode
 from schemas.fields import Source, deterministic_id
 from schemas.models import AnalysisRequest, Insight
-from streams.agents import analyze
+from streams.agents import filing
 from streams.agents.analyze import Analyst, Outside
 from streams.agents.batches import SHOWS_WITHIN, Batches
 from streams.agents.packing import Packer
@@ -278,7 +278,7 @@ async def test_alarms_and_questions_and_empty_windows_wait_for_no_batch(
 async def test_what_waits_for_a_batch_is_no_crowd(
     database: DatabaseSettings, stand_in: StandIn, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(analyze, "MOST_WAITING", 1)
+    monkeypatch.setattr(filing, "MOST_WAITING", 1)
     async with lane_at(stand_in, database) as lane:
         await lane.ask(FEW)
         lane.clock.move(60)

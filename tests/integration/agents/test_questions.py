@@ -1,5 +1,6 @@
 """A question is answered from the table, once, and whoever asked can see how far it is."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -17,6 +18,8 @@ from schemas.fields import Source, deterministic_id
 from schemas.models import AnalysisRequest, DeadLetter
 from streams.agents.analyze import Analyst, Outside
 from streams.agents.packing import Packer
+from streams.agents.retries import Retries
+from tests.fakes.hand_clock import HandClock
 from tests.fakes.stand_in import StandIn
 from tests.integration.agents.test_analyze import Producer, model_at, record
 
@@ -26,6 +29,7 @@ Fetch = Callable[..., list[tuple[object, ...]]]
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ID = deterministic_id("task", "1")
+NOW, SECOND = datetime.now(UTC), timedelta(seconds=1)
 TASK = "select state, attempts, tenant, insight is not null from tasks"
 
 
@@ -132,3 +136,48 @@ async def test_a_window_of_a_century_goes_to_dead_letters(store: Store) -> None:
     await agent(store, producer).handle(record(encode(asked)))
     (letter,) = [decode(sent.value, DeadLetter) for sent in producer.published]
     assert (letter.stage, letter.reason) == ("analyze", "window")
+
+
+@pytest.mark.usefixtures("readings")
+async def test_what_came_too_late_has_failed_and_no_model_is_asked(
+    store: Store, fetch: Fetch, stand_in: StandIn
+) -> None:
+    producer = Producer()
+    async with model_at(stand_in) as model:
+        for _ in range(2):
+            await agent(store, producer, model).handle(record(encode(question(expires=NOW - SECOND))))
+    assert fetch("select state, error, attempts, started, insight from tasks") == [("failed", "expired", 0, None, None)]
+    assert (producer.insights(), stand_in.requests()) == ([], [])
+
+
+@pytest.mark.usefixtures("readings")
+async def test_what_came_too_early_waits_and_is_answered_then(store: Store, fetch: Fetch, stand_in: StandIn) -> None:
+    producer, clock = Producer(), HandClock()
+    early = question(not_before=clock.now() + timedelta(hours=1), expires=clock.now() + timedelta(hours=2))
+    async with model_at(stand_in) as model:
+        analyst = Analyst(Outside(store, cast("KafkaProducer", producer), clock, model), region="")
+        await analyst.handle(record(encode(early)))
+        assert fetch("select state, attempts, due_at from tasks") == [("retrying", 0, early.not_before)]
+        retries = Retries(store, cast("KafkaProducer", producer), clock)
+        assert not await retries.look()
+        clock.move(3600)
+        assert await retries.look()
+        assert stand_in.requests() == []
+        await analyst.handle(record(encode(early)))
+    assert len(stand_in.requests()) == 1
+    assert fetch(TASK) == [("succeeded", 1, "acme", True)]
+    assert fetch("select started from tasks") == [(clock.now(),)]
+
+
+@pytest.mark.usefixtures("readings")
+async def test_who_does_not_want_to_know_any_more_is_not_told(store: Store, fetch: Fetch, stand_in: StandIn) -> None:
+    producer = Producer()
+    stand_in.default("slow:0.5")
+    async with model_at(stand_in) as model:
+        asking = asyncio.create_task(agent(store, producer, model).handle(record(encode(question()))))
+        assert await asyncio.to_thread(stand_in.started)
+        fetch("update tasks set state = 'cancelled' where state = 'running' returning 1")
+        await asking
+    assert fetch("select state, insight from tasks") == [("cancelled", None)]
+    assert fetch("select count(*) from insights") == [(0,)]
+    assert producer.insights() == []

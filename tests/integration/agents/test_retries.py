@@ -24,7 +24,7 @@ from schemas.fields import Source, deterministic_id
 from schemas.models import AnalysisRequest, Insight
 from schemas.registry import ANALYSIS_REQUEST
 from schemas.topics import INSIGHTS, Topic
-from streams.agents import analyze
+from streams.agents import filing
 from streams.agents.analyze import Analyst, Asks, Outside
 from streams.agents.records import Record
 from streams.agents.retries import Kind, Retries
@@ -370,13 +370,13 @@ async def test_what_never_had_to_wait_is_no_task_and_takes_two_turns_of_the_data
     turns: list[object] = []
     async with model_at(stand_in) as model:
         worker = lane.worker(model)
-        submit = worker._thread.submit  # noqa: SLF001  # where all of it goes through
+        submit = worker._filing._thread.submit  # noqa: SLF001  # where all of it goes through
 
-        def counted(*arguments: object) -> object:
-            turns.append(arguments[0])
-            return submit(*arguments)  # type: ignore[arg-type]  # whatever it was
+        def counted(work: Callable[..., object], *arguments: object) -> object:
+            turns.append(work)
+            return submit(work, *arguments)
 
-        monkeypatch.setattr(worker._thread, "submit", counted)  # noqa: SLF001  # the same
+        monkeypatch.setattr(worker._filing._thread, "submit", counted)  # noqa: SLF001  # the same
         await worker.handle(first(Kind.ALARM))
     assert len(lane.insights()) == 1
     assert fetch(TASKS) == []
@@ -386,7 +386,7 @@ async def test_what_never_had_to_wait_is_no_task_and_takes_two_turns_of_the_data
 async def test_when_very_many_wait_rules_answer_alarms_and_people_wait_all_the_same(
     lane: Lane, stand_in: StandIn, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(analyze, "MOST_WAITING", 1)
+    monkeypatch.setattr(filing, "MOST_WAITING", 1)
     stand_in.default("429:0")
     async with model_at(stand_in) as model:
         worker = lane.worker(model)

@@ -92,7 +92,11 @@ def test_a_question_is_in_kafka_and_can_be_followed(
         "to": "2026-03-01T13:00:00Z",
         "attempts": 0,
         "created": queued.json["created"],
+        "started": None,
         "updated": queued.json["created"],
+        "finished": None,
+        "error": None,
+        "cost_usd": None,
         "insight": None,
     }
     store = Store(database)
@@ -164,6 +168,9 @@ def test_the_only_metric_need_not_be_named(
         ({"from": "2026-01-01T00:00:00Z"}, "31 days"),
         ({"from": "2999-01-01T00:00:00Z", "to": "2999-01-01T01:00:00Z"}, "future"),
         ({"from": None, "to": "0001-01-01T00:00:00Z"}, "to"),
+        ({"not_before": "2999-01-01T00:00:00Z"}, "not_before"),
+        ({"expires": "2026-03-01T14:00:00Z"}, "expires"),
+        ({"not_before": "soon"}, "not_before"),
         ({"more": 1}, "more"),
     ],
 )

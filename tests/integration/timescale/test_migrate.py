@@ -19,7 +19,7 @@ TABLES = {
     "device_classes": "class limits",
     "insights": "id request_id region tenant device_id metric window_start window_end kind severity summary source"
     " model prompt_hash prompt_tokens completion_tokens cost_usd latency_s created detail",
-    "tasks": "id tenant device_id state attempts due_at request insight created updated first_tried",
+    "tasks": "id tenant device_id state attempts due_at request insight created updated first_tried started error",
     "sink_offsets": "cluster_id topic topic_id partition epoch owner next_offset snapshot_offset",
     "detector_snapshots": "cluster_id topic topic_id partition block detector state",
     "audit": "id at who action detail",

@@ -191,3 +191,25 @@ def test_it_is_crowded_when_many_wait_for_their_turn(store: Store, fetch: Fetch)
     assert (store.crowded(most=4, now=NOON), store.crowded(most=3, now=NOON)) == (False, True)
     fetch("update tasks set state = 'succeeded' where device_id = 'c' returning 1")
     assert not store.crowded(most=3, now=NOON)
+
+
+def test_what_is_to_wait_was_not_tried_and_is_handed_over_when_it_is_due(store: Store, fetch: Fetch) -> None:
+    store.defer_tasks([(request("a"), NOON + SECOND)], NOON)
+    assert fetch(STATES) == [("a", "retrying", 0, NOON + SECOND, None)]
+    handed = Handed()
+    assert [store.queue_due_tasks(NOON + n * SECOND, handed) for n in (0, 1)] == [0, 1]
+    store.begin_tasks([request("a")], NOON + SECOND)
+    store.begin_tasks([request("a")], NOON + 2 * SECOND)
+    assert fetch("select state, attempts, started from tasks") == [("running", 2, NOON + SECOND)]
+
+
+def test_what_has_failed_says_why_and_stays_so(store: Store, fetch: Fetch) -> None:
+    store.begin_tasks([request("a")], NOON)
+    store.fail_tasks([(request("a"), "expired"), (request("b"), "expired")], NOON + SECOND)
+    store.fail_tasks([(request("a"), "another reason")], NOON + 2 * SECOND)
+    store.defer_tasks([(request("a"), NOON)], NOON + 2 * SECOND)
+    store.finish_tasks([(request("a").id, request("b").id)], NOON + 2 * SECOND)
+    assert fetch("select device_id, state, error, updated, insight from tasks order by device_id") == [
+        ("a", "failed", "expired", NOON + SECOND, None),
+        ("b", "failed", "expired", NOON + SECOND, None),
+    ]

@@ -12,6 +12,7 @@ IDS = {
     ("reading", 1): 7101,
     ("analysis_request", 1): 7201,
     ("analysis_request", 2): 7202,
+    ("analysis_request", 3): 7203,
     ("insight", 1): 7301,
     ("dead_letter", 1): 7401,
 }

@@ -1,0 +1,173 @@
+"""`POST /v1/tasks`: ask about a device. `POST /analyze/{device_id}` is the same for who knows nothing but the device.
+
+A question goes to Kafka, never to a model: 202 means that it will be answered, whatever is down at the moment.
+"""
+
+import json
+import logging
+import re
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+from uuid import uuid4
+
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import JSONResponse
+
+from connectors.errors import ConnectorError, SlowDownError
+from connectors.http import body, question, task_view
+from connectors.http.delivery import deliver
+from connectors.http.devices import checked_name
+from connectors.http.parts import Parts, Task
+from connectors.http.problems import AWAY_S, BUSY_S, Problem
+from connectors.http.question import Question
+from schemas.codec import encode
+from schemas.errors import PoisonError
+from schemas.fields import deterministic_id
+from schemas.models import AnalysisRequest
+
+log = logging.getLogger(__name__)
+
+MAX_METRICS: Final = 20
+# What is asked where nothing is.
+USUAL_QUESTION: Final = "Is anything unusual, and why?"
+
+Key = Annotated[str | None, Header(alias="Idempotency-Key", description="the same key: the same task, asked once")]
+
+_KEY: Final = re.compile(r"[!-~]{1,255}")
+
+
+def _described(schema: dict[str, Any]) -> dict[str, Any]:
+    """Describe the body for OpenAPI, which cannot see it: the route reads bytes."""
+    return {"requestBody": {"required": True, "content": {body.JSON: {"schema": schema}}}}
+
+
+def _without_device(schema: dict[str, Any]) -> dict[str, Any]:
+    fields = {name: field for name, field in schema["properties"].items() if name != "device_id"}
+    return schema | {"properties": fields, "required": []}
+
+
+_BODY: Final = _described(Question.model_json_schema(by_alias=True))
+_SHORT: Final = _described(_without_device(Question.model_json_schema(by_alias=True)))
+
+
+def routes(parts: Parts) -> APIRouter:
+    """Give the routes."""
+    router = APIRouter()
+
+    @router.post("/v1/tasks", status_code=HTTPStatus.ACCEPTED, openapi_extra=_BODY)
+    async def submit(http: Request, key: Key = None) -> JSONResponse:
+        """Ask a question. 202: it is kept, and will be answered; `Location` is where."""
+        body.require(http, {body.JSON})
+        return await _submit(await body.read(http, parts.body_s), key, parts)
+
+    @router.post("/analyze/{device_id}", status_code=HTTPStatus.ACCEPTED, openapi_extra=_SHORT)
+    async def analyze(http: Request, device_id: str, key: Key = None) -> JSONResponse:
+        """Ask whether anything is unusual, or what `question` says. What the device has sent is known."""
+        checked_name("device_id", device_id)
+        body.require(http, {body.JSON})
+        asked = _object(await body.read(http, parts.body_s))
+        asked = {"question": USUAL_QUESTION, **asked, "device_id": device_id}
+        return await _submit(json.dumps(asked).encode(), key, parts)
+
+    return router
+
+
+async def _submit(content: bytes, key: str | None, parts: Parts) -> JSONResponse:
+    asked = _read(content)
+    task_id = str(uuid4()) if key is None else _task_of(key)
+    before = None if key is None else await _asked_before(asked, task_id, parts)
+    if before is not None:
+        return _accepted(task_id, task_view.state_of(before))
+    await _hand_in(await _request(asked, task_id, parts), parts)
+    return _accepted(task_id, "queued")
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "body: a JSON object, which may be empty")
+    return found
+
+
+def _task_of(key: str) -> str:
+    if not _KEY.fullmatch(key):
+        raise Problem(HTTPStatus.BAD_REQUEST, "key", "Idempotency-Key: 1 to 255 letters of ASCII, without blanks")
+    return deterministic_id("task", key)
+
+
+def _read(content: bytes) -> Question:
+    try:
+        return question.read(content)
+    except PoisonError as error:
+        raise _refused(error) from error
+
+
+def _refused(error: PoisonError) -> Problem:
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, error.detail)
+
+
+async def _asked_before(asked: Question, task_id: str, parts: Parts) -> Task | None:
+    """Give the task that a key stands for, if there is one.
+
+    While nobody can say, there is none: should it have been asked already, the second record in Kafka has the same id,
+    and is answered by the same insight.
+    """
+    try:
+        task = await parts.desk.find(task_id)
+    except ConnectorError as error:
+        log.warning("nobody can say whether task %s was asked before: %s", task_id, error)
+        return None
+    if task is not None and not asked.was(task.request):
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "key", "the Idempotency-Key was used for another question")
+    return task
+
+
+async def _request(asked: Question, task_id: str, parts: Parts) -> AnalysisRequest:
+    metric = asked.metric or await _only_metric(asked.device_id, parts)
+    try:
+        return question.request(asked, metric, task_id=task_id, region=parts.region, now=parts.clock.now())
+    except PoisonError as error:
+        raise _refused(error) from error
+
+
+async def _only_metric(device_id: str, parts: Parts) -> str:
+    found = await parts.reader.metrics(device_id, limit=MAX_METRICS)
+    if not found:
+        raise Problem(HTTPStatus.NOT_FOUND, "unknown", "the device has no readings: name a metric to ask all the same")
+    if len(found) > 1:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "metric", "the device has several metrics: name one", metrics=list(found)
+        )
+    return found[0]
+
+
+async def _hand_in(request: AnalysisRequest, parts: Parts) -> None:
+    record = (request.device_id.encode(), encode(request))
+    try:
+        await deliver(parts.producer, parts.requests, [record], within_s=parts.acknowledge_s)
+    except ConnectorError as error:
+        raise _not_kept(error) from error
+    try:
+        await parts.desk.add(request, parts.clock.now())
+    except ConnectorError as error:
+        # Kafka has it, so it will be answered, and whoever answers makes the entry.
+        log.warning("task %s is not in the table yet: %s", request.id, error)
+
+
+def _not_kept(error: ConnectorError) -> Problem:
+    log.warning("a question was not accepted: %s (%s)", error, error.__cause__)
+    busy = isinstance(error, SlowDownError)
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "busy" if busy else "unconfirmed",
+        "Kafka has not confirmed the question. Ask again.",
+        retry_after_s=BUSY_S if busy else AWAY_S,
+    )
+
+
+def _accepted(task_id: str, state: str) -> JSONResponse:
+    answer = {"task_id": task_id, "state": state}
+    return JSONResponse(answer, HTTPStatus.ACCEPTED, {"Location": f"/v1/tasks/{task_id}"})

@@ -1,0 +1,55 @@
+"""Following a task: what it has come to, each time that it changes, until it ends."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import Final
+
+from connectors.errors import ConnectorError
+from connectors.http.parts import Bell, Desk, Task
+from connectors.http.task_view import ENDED
+
+# How often a task is looked at: while somebody says when to, and while nobody does.
+SELDOM_S: Final = 10.0
+OFTEN_S: Final = 1.0
+
+
+class Follower:
+    """Looks at tasks for who waits; for one event loop."""
+
+    def __init__(self, desk: Desk, bell: Bell) -> None:
+        """Nothing is looked at yet."""
+        self._desk = desk
+        self._bell = bell
+
+    async def ended(self, task: Task, within_s: float) -> Task:
+        """Give the task when it has ended, or as it is after so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                async for changed in self.changes(task):
+                    task = changed
+        return task
+
+    async def changes(self, task: Task) -> AsyncGenerator[Task]:
+        """Give the task as it is, and each time that it has changed, to its end. While it cannot be looked at, wait."""
+        with self._bell.hear(task.request.id) as rung:
+            yield task
+            while task.state not in ENDED:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(SELDOM_S if self._bell.works else OFTEN_S):
+                        await rung.wait()
+                rung.clear()
+                now = await self._look(task)
+                if _marks(now) != _marks(task):
+                    task = now
+                    yield task
+
+    async def _look(self, task: Task) -> Task:
+        try:
+            return await self._desk.find(task.request.id) or task
+        except ConnectorError:
+            return task
+
+
+def _marks(task: Task) -> tuple[object, ...]:
+    return task.state, task.attempts, task.updated, task.insight is None
