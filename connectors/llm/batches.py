@@ -8,11 +8,11 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Annotated, Any, Final, Generic, Self, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
+from connectors.closing import Closing
 from connectors.llm.completion import Loose, Reply, body, first_wrong, read
 from connectors.llm.connection import Connection
 from connectors.llm.errors import BusyEndpointError, WrongAnswerError
@@ -104,7 +104,7 @@ class _Line(Loose):
     response: _Response | None = None
 
 
-class Remote:
+class Remote(Closing):
     """One endpoint's batches. Closed with `close` or `async with`; all methods raise what `Connection` explains."""
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -120,14 +120,6 @@ class Remote:
     async def close(self) -> None:
         """Close the connections."""
         await self._connection.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def submit(self, key: str, questions: Sequence[Question], answer: type[BaseModel]) -> str:
         """Ask all of them, each for an answer of the type `answer`; give the batch's id there.

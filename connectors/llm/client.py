@@ -1,11 +1,11 @@
 """One endpoint, asked through the `openai` client for an answer of a given type. No retries: who asks decides."""
 
 from dataclasses import replace
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from connectors.closing import Closing
 from connectors.llm.completion import Loose, Reply, body, first_wrong, read
 from connectors.llm.connection import Connection
 from connectors.llm.errors import WrongAnswerError
@@ -23,7 +23,7 @@ class _Models(Loose):
     data: tuple[_Listed, ...]
 
 
-class Model:
+class Model(Closing):
     """One model of one endpoint. Safe for many questions at once; closed with `close` or `async with`."""
 
     def __init__(self, endpoint: Endpoint, timeout_s: float) -> None:
@@ -44,14 +44,6 @@ class Model:
     async def close(self) -> None:
         """Close the connections."""
         await self._connection.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     @property
     def base_url(self) -> str:

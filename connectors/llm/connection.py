@@ -5,12 +5,11 @@ import contextlib
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
 import openai
 
+from connectors.closing import Closing
 from connectors.errors import ConnectorError
 from connectors.llm.errors import SETTING, BusyEndpointError, RefusedRequestError
 from connectors.llm.headers import retry_after
@@ -27,7 +26,7 @@ _NEVER_CONNECTED = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 _CODE = re.compile(r"[a-z_]{1,64}")
 
 
-class Connection:
+class Connection(Closing):
     """One endpoint's client. Closed with `close` or `async with`."""
 
     def __init__(self, endpoint: Endpoint, timeout_s: float) -> None:
@@ -83,14 +82,6 @@ class Connection:
     async def close(self) -> None:
         """Close the connections."""
         await self.client.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     @contextlib.asynccontextmanager
     async def failures_explained(self) -> AsyncIterator[None]:

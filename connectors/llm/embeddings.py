@@ -6,13 +6,13 @@ one length, of finite numbers. What the tokens cost is not taken from the budget
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
+from connectors.closing import Closing
 from connectors.llm.completion import Loose, first_wrong
 from connectors.llm.connection import Connection
 from connectors.llm.errors import BusyEndpointError, WrongAnswerError
@@ -75,7 +75,7 @@ def read(endpoint: str, written: bytes, texts: int, dimensions: int | None) -> A
     return Answer(vectors.astype(np.float32), listed.usage.prompt_tokens if listed.usage else 0)
 
 
-class Embeddings:
+class Embeddings(Closing):
     """One model of embeddings. Safe for many calls at once; closed with `close` or `async with`."""
 
     def __init__(self, endpoint: Endpoint, dimensions: int | None, timeout_s: float) -> None:
@@ -107,14 +107,6 @@ class Embeddings:
     async def close(self) -> None:
         """Close the connections."""
         await self._connection.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def embed(self, texts: Sequence[str]) -> _Vectors:
         """Give a vector for each text: (texts, dimensions). Its length is 1, or 0 for a blank text: none is sent.

@@ -9,13 +9,13 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 
 from connectors import metrics
 from connectors.clock import Clock
+from connectors.closing import Closing
 from connectors.errors import ConnectorError
 from connectors.llm.attempt import Asked, Attempts, Entry, Member
 from connectors.llm.balancer import Balancer, Ticket
@@ -42,7 +42,7 @@ HEDGE_AFTER, HEDGE_PART = 0.95, 0.25
 HEDGE_EVERY, HEDGES = 10, 10
 
 
-class Pool:
+class Pool(Closing):
     """Asks the endpoints of a list; for one event loop. Closed with `close` or `async with`."""
 
     def __init__(
@@ -141,14 +141,6 @@ class Pool:
         finally:
             for member in self._members.values():
                 await member.model.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def ask(self, system: str, user: str, answer: type[A], *, terms: Terms = ANY) -> Reply[A]:
         """Ask until one answers, at most once each.

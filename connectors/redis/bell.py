@@ -8,12 +8,12 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import Final, Self
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from connectors.closing import Closing
 from connectors.redis.client import address
 from connectors.redis.settings import RedisSettings
 
@@ -29,7 +29,7 @@ LONGEST: Final = 64
 log = logging.getLogger(__name__)
 
 
-class Bell:
+class Bell(Closing):
     """Rings, and hears others ring; for one event loop."""
 
     def __init__(self, settings: RedisSettings) -> None:
@@ -73,11 +73,6 @@ class Bell:
         """Begin to hear others ring."""
         self._listening = asyncio.get_running_loop().create_task(self._listen())
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Ring for what is left, and end the connections."""

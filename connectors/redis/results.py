@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from connectors.clock import Clock
+from connectors.closing import Closing
 from connectors.redis.settings import RedisSettings
 
 PREFIX: Final = "tidegate:task:"
@@ -23,7 +23,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class Results:
+class Results(Closing):
     """Reads and writes; for one event loop. Nothing fails: what cannot be read is not there."""
 
     def __init__(self, settings: RedisSettings, clock: Clock, *, kept_s: int) -> None:
@@ -33,14 +33,6 @@ class Results:
         url = settings.url.get_secret_value()
         self._redis = Redis.from_url(url, socket_connect_timeout=TIMEOUT_S, socket_timeout=TIMEOUT_S)
         self._kept_s = kept_s
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._redis.aclose()
 
     async def find(self, task_id: str) -> bytes | None:
         """Give what was kept of a task."""
@@ -61,3 +53,7 @@ class Results:
             log.debug("what is kept of tasks cannot be used: %s", type(error).__name__)
             self._left_alone_until = self._clock.monotonic() + LEFT_ALONE_S
             return None
+
+    async def close(self) -> None:
+        """End the connections."""
+        await self._redis.aclose()

@@ -4,11 +4,11 @@ import re
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any, Final, Self
 
 from connectors.cache.entry import Key
 from connectors.cache.tiers import Found
+from connectors.closing import Closing
 from connectors.errors import ConnectorError
 from connectors.llm import roster
 from connectors.llm.settings import Tier, models
@@ -31,7 +31,7 @@ class NotKeptError(TidegateError):
     """There is no such answer, or it cannot be one."""
 
 
-class CacheAdmin:
+class CacheAdmin(Closing):
     """One cache. An asynchronous context manager; what its methods raise beside is what the database does."""
 
     def __init__(self, settings: Settings) -> None:
@@ -44,9 +44,8 @@ class CacheAdmin:
         await self._caches.hearing.listen()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def close(self) -> None:
+        """End the connections."""
         await self._caches.close()
 
     async def keys(self, which: str) -> list[Key]:
