@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
+from connectors.errors import ConnectorError
 from connectors.questions import Question, Verdict
 from connectors.timescale.ledger import Row
 from connectors.timescale.pool import Pool
@@ -24,6 +25,10 @@ CONNECTIONS = 2
 INDEXED = 256
 
 log = logging.getLogger(__name__)
+
+
+class NoVectorsError(ConnectorError):
+    """The database cannot compare vectors."""
 
 
 class Questions:
@@ -72,12 +77,15 @@ class Questions:
         """Give the questions of its tenant that are the most similar to one, the most similar first, without itself.
 
         Raises:
-            ConnectorError: the database has no pgvector, too.
+            NoVectorsError: the database has no pgvector.
 
         """
         names = ("tenant", "gate", "digest", "embedder")
         values = {name: getattr(question, name) for name in names} | {"vector": list(question.vector), "most": most}
-        return await self._run("near_questions", values, dimensions=str(len(question.vector)))
+        try:
+            return await self._run("near_questions", values, dimensions=str(len(question.vector)))
+        except psycopg.errors.UndefinedObject as error:
+            raise NoVectorsError("the database has no pgvector") from error
 
     async def close(self) -> None:
         """End the connections."""

@@ -9,10 +9,10 @@ from typing import Any, Final, Self
 from connectors.cache.entry import Key
 from connectors.cache.tiers import Found
 from connectors.closing import Closing
-from connectors.errors import ConnectorError
 from connectors.llm import roster
 from connectors.llm.settings import Tier, models
 from connectors.questions import Question
+from connectors.timescale.questions import NoVectorsError
 from schemas.errors import TidegateError
 from schemas.fields import Source, deterministic_id
 from streams.app import keeping
@@ -91,8 +91,8 @@ class CacheAdmin(Closing):
         told: dict[str, object] = {"question": question.text, "form": question.form}
         try:
             near = await self._caches.questions.near(question, most=SIMILAR)
-        except ConnectorError:
-            return told | {"similar": "unknown: the database has no pgvector"}
+        except NoVectorsError as error:
+            return told | {"similar": f"unknown: {error}"}
         await self._judging.exchange()
         right = self._judging.known.right_at_least
         nearest: dict[str, dict[str, Any]] = {}

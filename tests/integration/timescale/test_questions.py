@@ -9,7 +9,7 @@ import pytest
 
 from connectors.questions import Question, Verdict
 from connectors.timescale.connection import connect
-from connectors.timescale.questions import Questions, index
+from connectors.timescale.questions import NoVectorsError, Questions, index
 from connectors.timescale.settings import DatabaseSettings
 
 pytestmark = pytest.mark.database
@@ -81,9 +81,11 @@ async def test_verdicts_are_given_from_an_id_on(table: Questions) -> None:
 
 async def test_the_most_similar_are_found_where_there_is_pgvector(table: Questions, database: DatabaseSettings) -> None:
     with connect(database, autocommit=True) as connection:
-        if not index(connection, 256):
-            pytest.skip("the database has no pgvector")
-        assert index(connection, 256), "twice is once"
+        if not index(connection):
+            with pytest.raises(NoVectorsError):
+                await table.near(QUESTION, most=5)
+            return
+        assert index(connection), "twice is once"
     near = (0.8, 0.6) + (0.0,) * 254
     await table.add(QUESTION)
     await table.add(replace(QUESTION, gate="c" * 64, text="Is it cold?", vector=near))
