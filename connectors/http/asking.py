@@ -159,13 +159,11 @@ async def _hand_in(request: AnalysisRequest, parts: Parts) -> None:
 
 def _not_kept(error: ConnectorError) -> Problem:
     log.warning("a question was not accepted: %s (%s)", error, error.__cause__)
-    busy = isinstance(error, SlowDownError)
-    return Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "busy" if busy else "unconfirmed",
-        "Kafka has not confirmed the question. Ask again.",
-        retry_after_s=BUSY_S if busy else AWAY_S,
-    )
+    if isinstance(error, SlowDownError):
+        detail = "the queue to Kafka is full: ask again after a pause"
+        return Problem(HTTPStatus.TOO_MANY_REQUESTS, "busy", detail, retry_after_s=BUSY_S)
+    detail = "Kafka has not confirmed the question. Ask again."
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unconfirmed", detail, retry_after_s=AWAY_S)
 
 
 def _accepted(task_id: str, state: str) -> JSONResponse:

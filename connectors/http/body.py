@@ -1,6 +1,7 @@
-"""Reading the body of a request: no more than is allowed, in no more time than is allowed."""
+"""Reading the body of a request: no more than is allowed, in no more time than is allowed, packed with gzip or not."""
 
 import asyncio
+import zlib
 from collections.abc import Collection
 from http import HTTPStatus
 
@@ -9,7 +10,10 @@ from starlette.requests import ClientDisconnect
 
 from connectors.http.problems import Problem
 
+# As it is sent, and as it is when it is unpacked.
 MAX_BODY = 1024 * 1024
+MAX_UNPACKED = 8 * MAX_BODY
+GZIP = frozenset({"gzip", "x-gzip"})
 JSON = "application/json"
 
 
@@ -33,11 +37,12 @@ async def read(request: Request, within_s: float) -> bytes:
     """Give the whole body.
 
     Raises:
-        Problem: it is too large, compressed, or did not come within `within_s` seconds.
+        Problem: it is too large, packed otherwise than by gzip, or did not come within `within_s` seconds.
 
     """
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "encoding", "the body must not be compressed")
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {*GZIP, "identity"}:
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "encoding", "the Content-Encoding may be gzip")
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared) > MAX_BODY:
         raise _too_large()
@@ -52,10 +57,32 @@ async def read(request: Request, within_s: float) -> bytes:
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, "slow", f"the body did not come within {within_s:g} s") from None
     except ClientDisconnect:
         raise Problem(HTTPStatus.BAD_REQUEST, "incomplete", "the connection ended before the body did") from None
+    return unpacked(bytes(found)) if encoding in GZIP else bytes(found)
+
+
+def unpacked(packed: bytes) -> bytes:
+    """Give what a body of gzip (RFC 1952) holds: one member, or several, one behind the other.
+
+    Raises:
+        Problem: it is no gzip, or holds more than `MAX_UNPACKED`.
+
+    """
+    found = bytearray()
+    while packed:
+        member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            found += member.decompress(packed, MAX_UNPACKED + 1 - len(found))
+        except zlib.error as error:
+            raise Problem(HTTPStatus.BAD_REQUEST, "encoding", f"the body is no gzip: {error}") from error
+        if len(found) > MAX_UNPACKED:
+            raise _too_large(MAX_UNPACKED, "unpacked, ")
+        if not member.eof:
+            raise Problem(HTTPStatus.BAD_REQUEST, "encoding", "the body ends within its gzip")
+        packed = member.unused_data
     return bytes(found)
 
 
-def _too_large() -> Problem:
+def _too_large(most: int = MAX_BODY, how: str = "") -> Problem:
     return Problem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "size", f"a body may have {MAX_BODY} bytes: send several smaller ones"
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "size", f"{how}a body may have {most} bytes: send several smaller ones"
     )

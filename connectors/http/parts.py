@@ -228,6 +228,8 @@ class Parts:
     results: Results = field(default_factory=NoResults)
     # What is entered when the gateway starts, and left when it ends.
     beside: Sequence[AbstractAsyncContextManager[object]] = ()
+    # How many readings may wait for Kafka to confirm them; with more the next ones are turned away.
+    most_in_flight: int = 100_000
     # How long a request waits for Kafka to confirm its readings. Kafka's client itself goes on for longer.
     acknowledge_s: float = 10.0
     body_s: float = 30.0

@@ -1,8 +1,12 @@
 """`POST /v1/readings`: accepted means that Kafka has it."""
 
+import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -18,6 +22,35 @@ from schemas.models import Reading
 log = logging.getLogger(__name__)
 
 KINDS = frozenset({body.JSON, "application/x-ndjson", "application/ndjson", "application/jsonl"})
+
+
+# What is longer is read in a thread, or nobody else would be answered meanwhile.
+LONG: Final = 32 * 1024
+
+
+class Pressure:
+    """Counts the readings that Kafka has not confirmed yet; for one event loop."""
+
+    def __init__(self, most: int) -> None:
+        """There may be so many; and one request more, when there is none."""
+        self._most = most
+        self._count = 0
+
+    @contextmanager
+    def of(self, readings: int) -> Iterator[None]:
+        """Count them as long as the block goes on.
+
+        Raises:
+            Problem: there are too many.
+
+        """
+        if self._count and self._count + readings > self._most:
+            raise _busy("too many readings wait for Kafka")
+        self._count += readings
+        try:
+            yield
+        finally:
+            self._count -= readings
 
 
 def _described() -> dict[str, Any]:
@@ -43,12 +76,13 @@ def _described() -> dict[str, Any]:
 def routes(parts: Parts) -> APIRouter:
     """Give the route."""
     router = APIRouter(prefix="/v1")
+    pressure = Pressure(parts.most_in_flight)
 
     @router.post("/readings", status_code=HTTPStatus.ACCEPTED, openapi_extra=_described())
     async def accept(request: Request) -> JSONResponse:
         """Take one reading, a list, or NDJSON. 202: all are kept. 207: those not listed in `rejected` are kept."""
         lines = body.require(request, KINDS) != body.JSON
-        content = _content(await body.read(request, parts.body_s), parts, lines=lines)
+        content = await _content(await body.read(request, parts.body_s), parts, lines=lines)
         rejected = [rejection.body() for rejection in content.rejected]
         if not content.records:
             raise Problem(
@@ -59,7 +93,8 @@ def routes(parts: Parts) -> APIRouter:
                 rejected=rejected,
             )
         try:
-            await deliver(parts.producer, parts.topic, content.records, within_s=parts.acknowledge_s)
+            with pressure.of(len(content.records)):
+                await deliver(parts.producer, parts.topic, content.records, within_s=parts.acknowledge_s)
         except ConnectorError as error:
             raise _not_kept(error) from error
         answer: dict[str, object] = {"accepted": len(content.records)}
@@ -70,21 +105,28 @@ def routes(parts: Parts) -> APIRouter:
     return router
 
 
+def _busy(why: str) -> Problem:
+    detail = f"{why}: send them again after a pause; those with a ts are not stored twice"
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "busy", detail, retry_after_s=BUSY_S)
+
+
 def _not_kept(error: ConnectorError) -> Problem:
     log.warning("readings were not accepted: %s (%s)", error, error.__cause__)
-    busy = isinstance(error, SlowDownError)
+    if isinstance(error, SlowDownError):
+        return _busy("the queue to Kafka is full")
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "busy" if busy else "unconfirmed",
+        "unconfirmed",
         "Kafka has not confirmed the readings, and may have some. Send them all again: those with a ts are not stored"
         " twice.",
-        retry_after_s=BUSY_S if busy else AWAY_S,
+        retry_after_s=AWAY_S,
     )
 
 
-def _content(text: bytes, parts: Parts, *, lines: bool) -> payload.Content:
+async def _content(text: bytes, parts: Parts, *, lines: bool) -> payload.Content:
+    read = partial(payload.read, text, lines=lines, arrived=parts.clock.now())
     try:
-        return payload.read(text, lines=lines, arrived=parts.clock.now())
+        return read() if len(text) <= LONG else await asyncio.to_thread(read)
     except payload.TooManyError as error:
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error.reason, error.detail) from error
     except PoisonError as error:

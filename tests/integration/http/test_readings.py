@@ -2,9 +2,11 @@
 
 import asyncio
 import gzip
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from connectors.errors import SlowDownError
-from connectors.http.body import MAX_BODY
+from connectors.http.body import MAX_BODY, MAX_UNPACKED
 from connectors.http.parts import Parts
 from connectors.http.payload import MAX_ITEMS
 from connectors.kafka.producer import Producer
@@ -77,8 +79,20 @@ def test_other_media_types_are_refused(start: Start, parts: Parts) -> None:
     # What a form of another web site can send without asking must not be taken.
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
         assert client.post(ONE, kind).status == 415
-    packed = client.post(gzip.compress(b"{}"), **{"Content-Encoding": "gzip"})
+    packed = client.post(b"{}", **{"Content-Encoding": "br"})
     assert (packed.status, packed.json["error"]) == (415, "encoding")
+
+
+def test_a_body_may_be_packed(start: Start, parts: Parts, in_kafka: InKafka) -> None:
+    client = start(parts)
+    lines = b"\n".join(json.dumps({**ONE, "ts": number}).encode() for number in range(2000))
+    for body, kind in ((lines, "application/x-ndjson"), (json.dumps(ONE).encode(), "application/json")):
+        assert client.post(gzip.compress(body), kind, **{"Content-Encoding": "gzip"}).status == 202
+    assert len(in_kafka()) == 2001
+    broken = client.post(gzip.compress(lines)[:-9], **{"Content-Encoding": "gzip"})
+    assert (broken.status, broken.json["error"]) == (400, "encoding")
+    bomb = client.post(gzip.compress(bytes(MAX_UNPACKED + 1)), **{"Content-Encoding": "gzip"})
+    assert (bomb.status, bomb.json["error"]) == (413, "size")
 
 
 def test_a_body_has_a_largest_size_declared_or_not(start: Start, parts: Parts) -> None:
@@ -132,7 +146,37 @@ def test_a_full_queue_asks_for_a_pause(start: Start, parts: Parts) -> None:
             raise SlowDownError("the queue to Kafka is full")
 
     answer = start(replace(parts, producer=Full())).post(ONE)
-    assert (answer.status, answer.json["error"], answer.headers["retry-after"]) == (503, "busy", "1")
+    assert (answer.status, answer.json["error"], answer.headers["retry-after"]) == (429, "busy", "1")
+
+
+def test_when_much_waits_for_kafka_the_next_ones_are_turned_away_and_nothing_of_them_is_kept(
+    start: Start, parts: Parts
+) -> None:
+    class Slow:
+        def __init__(self) -> None:
+            self.taken: list[Callable[[None], None]] = []
+
+        def send(self, *_record: object, on_delivery: Callable[[None], None]) -> None:
+            self.taken.append(on_delivery)
+
+    slow = Slow()
+    client = start(replace(parts, producer=slow, most_in_flight=10))
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(client.post, [ONE] * 20)  # alone it may be as many as it is
+        until(lambda: len(slow.taken) == 20)
+        turned_away = client.post(ONE)
+        for report in slow.taken[:20]:
+            report(None)
+        assert first.result(20).status == 202
+    assert (turned_away.status, turned_away.headers["retry-after"]) == (429, "1")
+    assert len(slow.taken) == 20
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_many_requests_wait_at_once(start: Start, parts: Parts, in_kafka: InKafka) -> None:

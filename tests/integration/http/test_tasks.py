@@ -210,7 +210,7 @@ def test_without_kafka_nothing_is_accepted(start: Start, asking: Parts, database
             raise SlowDownError
 
     answer = ask(start(replace(asking, producer=Full())), ASKED)
-    assert (answer.status, answer.json["error"], answer.headers["retry-after"]) == (503, "busy", "1")
+    assert (answer.status, answer.json["error"], answer.headers["retry-after"]) == (429, "busy", "1")
     with connect(database) as connection:
         assert connection.execute("select count(*) from tasks").fetchone() == (0,)
 
