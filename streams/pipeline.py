@@ -147,6 +147,7 @@ class Pipeline:
             "TIDEGATE_MQTT__URL": settings.mqtt.url,
             "TIDEGATE_MQTT__VERSION": settings.mqtt.version,
             "TIDEGATE_HTTP__PORT": str(settings.http.port),
+            "TIDEGATE_HTTP__OPEN": str(settings.http.open).lower(),
             "TIDEGATE_DATA_DIR": str(settings.data_dir.resolve()),
         }
 
@@ -206,13 +207,16 @@ def prepare_database(settings: DatabaseSettings) -> DatabaseKind:
 
 
 def _with_addresses(settings: Settings, servers: stack.Stack) -> Settings:
+    # What is started to try things, for this machine alone, asks nobody for a key.
+    all_ours = all(one.held for one in (servers.kafka, servers.database, servers.redis, servers.mqtt))
+    is_open = settings.http.open or (all_ours and settings.http.on_loopback)
     return settings.model_copy(
         update={
             "kafka": settings.kafka.model_copy(update={"bootstrap_servers": servers.kafka.address}),
             "database": settings.database.model_copy(update={"url": SecretStr(servers.database.address)}),
             "redis": settings.redis.model_copy(update={"url": SecretStr(servers.redis.address)}),
             "mqtt": settings.mqtt.model_copy(update={"url": servers.mqtt.address, **_spoken_by(servers.mqtt)}),
-            "http": settings.http.model_copy(update={"port": settings.http.port or ports.free()}),
+            "http": settings.http.model_copy(update={"port": settings.http.port or ports.free(), "open": is_open}),
         }
     )
 

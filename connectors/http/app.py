@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 
 from connectors.http import asking, devices, health, insights, page, problems, readings, schemas, tasks
+from connectors.http.doors import Doors
 from connectors.http.parts import Parts
 from connectors.http.security import SecurityHeaders
 
@@ -19,24 +20,26 @@ def build(parts: Parts) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for part in (parts.reader, parts.desk):
-                stack.push_async_callback(part.close)
-                await part.open()
+            for part in (parts.reader, parts.desk, parts.keys):
+                if part is not None:
+                    stack.push_async_callback(part.close)
+                    await part.open()
             for beside in parts.beside:
                 await stack.enter_async_context(beside)
             yield
 
+    doors = Doors.of(parts)
     app = FastAPI(title="Tidegate", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
     problems.install(app)
     app.add_middleware(SecurityHeaders)
     for router in (
         page.routes(parts),
         health.routes(parts),
-        readings.routes(parts),
-        devices.routes(parts),
-        insights.routes(parts),
-        asking.routes(parts),
-        tasks.routes(parts),
+        readings.routes(parts, doors),
+        devices.routes(parts, doors),
+        insights.routes(parts, doors),
+        asking.routes(parts, doors),
+        tasks.routes(parts, doors),
         schemas.routes(),
     ):
         app.include_router(router)

@@ -10,16 +10,19 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 from uuid import uuid4
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse
 
 from connectors.errors import ConnectorError, SlowDownError
 from connectors.http import body, question, task_view
+from connectors.http.access import Caller
 from connectors.http.delivery import deliver
 from connectors.http.devices import checked_name
+from connectors.http.doors import Doors
 from connectors.http.parts import Parts, Task
 from connectors.http.problems import AWAY_S, BUSY_S, Problem
 from connectors.http.question import Question
+from connectors.keys import Scope
 from schemas.codec import encode
 from schemas.errors import PoisonError
 from schemas.fields import deterministic_id
@@ -50,35 +53,40 @@ _BODY: Final = _described(Question.model_json_schema(by_alias=True))
 _SHORT: Final = _described(_without_device(Question.model_json_schema(by_alias=True)))
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: Parts, doors: Doors) -> APIRouter:
     """Give the routes."""
     router = APIRouter()
+    may_ask = doors.access.needs(Scope.ASK)
 
     @router.post("/v1/tasks", status_code=HTTPStatus.ACCEPTED, openapi_extra=_BODY)
-    async def submit(http: Request, key: Key = None) -> JSONResponse:
+    async def submit(http: Request, caller: Annotated[Caller, Depends(may_ask)], key: Key = None) -> JSONResponse:
         """Ask a question. 202: it is kept, and will be answered; `Location` is where."""
         body.require(http, {body.JSON})
-        return await _submit(await body.read(http, parts.body_s), key, parts)
+        return await _submit(await body.read(http, parts.body_s), key, caller, parts, doors)
 
     @router.post("/analyze/{device_id}", status_code=HTTPStatus.ACCEPTED, openapi_extra=_SHORT)
-    async def analyze(http: Request, device_id: str, key: Key = None) -> JSONResponse:
+    async def analyze(
+        http: Request, caller: Annotated[Caller, Depends(may_ask)], device_id: str, key: Key = None
+    ) -> JSONResponse:
         """Ask whether anything is unusual, or what `question` says. What the device has sent is known."""
         checked_name("device_id", device_id)
         body.require(http, {body.JSON})
         asked = _object(await body.read(http, parts.body_s))
         asked = {"question": USUAL_QUESTION, **asked, "device_id": device_id}
-        return await _submit(json.dumps(asked).encode(), key, parts)
+        return await _submit(json.dumps(asked).encode(), key, caller, parts, doors)
 
     return router
 
 
-async def _submit(content: bytes, key: str | None, parts: Parts) -> JSONResponse:
+async def _submit(content: bytes, key: str | None, caller: Caller, parts: Parts, doors: Doors) -> JSONResponse:
     asked = _read(content)
-    task_id = str(uuid4()) if key is None else _task_of(key)
+    await doors.known(asked.device_id, caller)
+    task_id = str(uuid4()) if key is None else _task_of(key, caller.tenant)
     before = None if key is None else await _asked_before(asked, task_id, parts)
     if before is not None:
         return _accepted(task_id, task_view.state_of(before))
-    await _hand_in(await _request(asked, task_id, parts), parts)
+    request = await _request(asked, task_id, parts)
+    await _hand_in(request.model_copy(update={"tenant": caller.tenant}), parts)
     return _accepted(task_id, "queued")
 
 
@@ -92,10 +100,10 @@ def _object(content: bytes) -> dict[str, Any]:
     return found
 
 
-def _task_of(key: str) -> str:
+def _task_of(key: str, tenant: str) -> str:
     if not _KEY.fullmatch(key):
         raise Problem(HTTPStatus.BAD_REQUEST, "key", "Idempotency-Key: 1 to 255 letters of ASCII, without blanks")
-    return deterministic_id("task", key)
+    return deterministic_id("task", tenant, key)
 
 
 def _read(content: bytes) -> Question:

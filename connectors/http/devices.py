@@ -4,11 +4,14 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse
 
+from connectors.http.access import Caller
+from connectors.http.doors import Doors
 from connectors.http.parts import Device, Parts
 from connectors.http.problems import Problem
+from connectors.keys import Scope
 from schemas.fields import NAME_LENGTH, is_name
 from schemas.instants import from_text, to_text
 
@@ -21,23 +24,31 @@ Since = Annotated[str | None, Query(alias="from", description="ISO 8601, inclusi
 Until = Annotated[str | None, Query(alias="to", description="ISO 8601, exclusive")]
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: Parts, doors: Doors) -> APIRouter:
     """Give the routes."""
     router = APIRouter(prefix="/v1/devices")
+    may_read = doors.access.needs(Scope.READ)
 
     @router.get("")
-    async def devices(limit: DeviceLimit = 100, after: str = "") -> JSONResponse:
+    async def devices(
+        caller: Annotated[Caller, Depends(may_read)], limit: DeviceLimit = 100, after: str = ""
+    ) -> JSONResponse:
         """List devices by id. `next` is the `after` of the page behind this one, or null at the end."""
         if after:
             checked_name("after", after)
-        found = await parts.reader.devices(after=after, limit=limit + 1)
+        found = await parts.reader.devices(tenant=caller.only, after=after, limit=limit + 1)
         page = found[:limit]
         following = page[-1].device_id if len(found) > limit else None
         return JSONResponse({"devices": [_device(device) for device in page], "next": following})
 
     @router.get("/{device_id}/readings")
     async def readings(
-        device_id: str, metric: str | None = None, since: Since = None, until: Until = None, limit: ReadingLimit = 1_000
+        caller: Annotated[Caller, Depends(may_read)],
+        device_id: str,
+        metric: str | None = None,
+        since: Since = None,
+        until: Until = None,
+        limit: ReadingLimit = 1_000,
     ) -> JSONResponse:
         """Give the newest readings of a device, newest first; `truncated` says that there are older ones in the range.
 
@@ -46,6 +57,7 @@ def routes(parts: Parts) -> APIRouter:
         checked_name("device_id", device_id)
         if metric is not None:
             checked_name("metric", metric)
+        await doors.known(device_id, caller)
         found = await parts.reader.readings(
             device_id, metric=metric, start=_moment("from", since), end=_moment("to", until), limit=limit + 1
         )

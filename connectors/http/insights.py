@@ -6,34 +6,57 @@ from http import HTTPStatus
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
 
-from connectors.http.devices import checked_name
+from connectors.http.access import Caller
+from connectors.http.doors import Doors
 from connectors.http.parts import Parts
 from connectors.http.problems import Problem
+from connectors.keys import Scope
+from schemas.fields import Name, Severity, Source, Storable
 from schemas.instants import from_micros, to_micros
 from schemas.models import Insight
 
 MAX_INSIGHTS = 500
 
-Limit = Annotated[int, Query(ge=1, le=MAX_INSIGHTS)]
-Before = Annotated[str | None, Query(description="the `next` of the page before")]
-
 _CURSOR: Final = re.compile(r"(-?[0-9]{1,18})_([0-9a-f]{32})")
 
 
-def routes(parts: Parts) -> APIRouter:
+class Only(BaseModel):
+    """Which insights are wanted, and which page of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    device_id: Name | None = None
+    metric: Name | None = None
+    kind: Storable | None = None
+    severity: Severity | None = None
+    source: Source | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_INSIGHTS)] = 50
+    before: Annotated[str | None, Field(description="the `next` of the page before")] = None
+
+    def chosen(self) -> dict[str, str]:
+        """Give the values that are wanted."""
+        values = self.model_dump(mode="json", exclude_none=True, exclude={"limit", "before"})
+        return {name: str(value) for name, value in values.items()}
+
+
+def routes(parts: Parts, doors: Doors) -> APIRouter:
     """Give the route."""
     router = APIRouter(prefix="/v1")
+    may_read = doors.access.needs(Scope.READ)
 
     @router.get("/insights")
-    async def insights(device_id: str | None = None, limit: Limit = 50, before: Before = None) -> JSONResponse:
+    async def insights(
+        caller: Annotated[Caller, Depends(may_read)],
+        only: Annotated[Only, Query()],
+    ) -> JSONResponse:
         """List insights, newest first. `next` is the `before` of the page behind this one, or null at the end."""
-        if device_id is not None:
-            checked_name("device_id", device_id)
-        position = None if before is None else _position(before)
-        found = await parts.reader.insights(device_id=device_id, before=position, limit=limit + 1)
+        limit = only.limit
+        position = None if only.before is None else _position(only.before)
+        found = await parts.reader.insights(tenant=caller.only, only=only.chosen(), before=position, limit=limit + 1)
         page = found[:limit]
         following = _cursor(page[-1]) if len(found) > limit else None
         return JSONResponse({"insights": [insight.model_dump(mode="json") for insight in page], "next": following})

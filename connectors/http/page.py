@@ -41,10 +41,12 @@ def routes(parts: Parts) -> APIRouter:
 
     @router.get("/", response_class=HTMLResponse)
     async def page() -> HTMLResponse:
-        """Show devices and the latest insights."""
+        """Show devices and the latest insights, where nobody is asked for a key."""
+        if parts.keys is not None:
+            return _html("<p>Here a key is needed for everything: ask the API.</p>", HTTPStatus.OK)
         try:
-            devices = await parts.reader.devices(after="", limit=DEVICES + 1)
-            insights = await parts.reader.insights(device_id=None, before=None, limit=INSIGHTS)
+            devices = await parts.reader.devices(tenant=None, after="", limit=DEVICES + 1)
+            insights = await parts.reader.insights(tenant=None, only={}, before=None, limit=INSIGHTS)
         except ConnectorError as error:
             log.warning("%s", error)
             missing = '<p role="alert">The database does not answer. <a href="/readyz">/readyz</a> says more.</p>'

@@ -1,7 +1,7 @@
 """What the gateway is made of: everything it needs from outside, as protocols, handed over by whoever builds it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,6 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from connectors.clock import Clock, SystemClock
+from connectors.keys import ApiKey
 from schemas.models import AnalysisRequest, Insight
 from schemas.topics import ANALYSIS_REQUESTS, READINGS
 
@@ -86,8 +87,8 @@ class Reader(Protocol):
     async def close(self) -> None:
         """End."""
 
-    async def devices(self, *, after: str, limit: int) -> Sequence[Device]:
-        """List the devices whose ids come after `after`, in the order of their ids."""
+    async def devices(self, *, tenant: str | None, after: str, limit: int) -> Sequence[Device]:
+        """List the devices (of one tenant) whose ids come after `after`, in the order of their ids."""
 
     async def readings(
         self, device_id: str, *, metric: str | None, start: datetime | None, end: datetime | None, limit: int
@@ -98,9 +99,9 @@ class Reader(Protocol):
         """Give the metrics that a device has readings of, in order."""
 
     async def insights(
-        self, *, device_id: str | None, before: tuple[datetime, UUID] | None, limit: int
+        self, *, tenant: str | None, only: Mapping[str, str], before: tuple[datetime, UUID] | None, limit: int
     ) -> Sequence[Insight]:
-        """List insights by creation and id, newest first, those behind `before`."""
+        """List insights (of one tenant; with the values in `only`), newest first, those behind `before`."""
 
 
 class Task(Protocol):
@@ -109,6 +110,10 @@ class Task(Protocol):
     @property
     def request(self) -> AnalysisRequest:
         """What was asked."""
+
+    @property
+    def tenant(self) -> str:
+        """Whose it is."""
 
     @property
     def state(self) -> str:
@@ -160,6 +165,25 @@ class Desk(Protocol):
 
     async def cancel(self, task_id: str, at: datetime) -> bool:
         """End a task that has not ended; say whether it was so."""
+
+
+class KeyRing(Protocol):
+    """Who knows keys and owners (`connectors.timescale.keys.KeyRing`). Its methods raise as those of `Reader` do."""
+
+    async def open(self) -> None:
+        """Begin; does not wait for the database."""
+
+    async def close(self) -> None:
+        """End."""
+
+    async def find(self, key_id: str) -> ApiKey | None:
+        """Give a key."""
+
+    async def owners(self, device_ids: Collection[str]) -> Mapping[str, str]:
+        """Give the tenant of each device that there is."""
+
+    async def claim(self, device_ids: Collection[str], tenant: str, at: datetime) -> Mapping[str, str]:
+        """Give the tenant of each device; those that there are not become this one's."""
 
 
 class Bell(Protocol):
@@ -224,6 +248,8 @@ class Parts:
     topic: str = READINGS.name
     requests: str = ANALYSIS_REQUESTS.name
     region: str = ""
+    # Without it nobody is asked for a key.
+    keys: KeyRing | None = None
     bell: Bell = field(default_factory=NoBell)
     results: Results = field(default_factory=NoResults)
     # What is entered when the gateway starts, and left when it ends.

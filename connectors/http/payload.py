@@ -6,11 +6,11 @@ A body is one object, a JSON list of objects, or NDJSON (one object a line; blan
 that sending it again makes another reading; with it, the second is a duplicate and is dropped.
 
 Reasons for refusal of an item: `json` (also: a key that comes twice), `form` (no object), `time`, `future`, `size`,
-`invalid` (breaks a rule of `schemas.models.Reading`).
+`invalid` (breaks a rule of `schemas.models.Reading`), `tenant` (the device is somebody else's).
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -50,7 +50,22 @@ class Content:
     """A body: key and Avro value of each reading, in order, and what was refused."""
 
     records: list[tuple[bytes, bytes]] = field(default_factory=list)
+    # Where each of them stood.
+    places: list[int] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
+
+    def without(self, devices: Collection[str]) -> "Content":
+        """Refuse the readings of devices that are somebody else's."""
+        keys = {device.encode() for device in devices}
+        read = list(zip(self.records, self.places, strict=True))
+        kept = [(record, place) for record, place in read if record[0] not in keys]
+        theirs = [place for (key, _), place in read if key in keys]
+        refused = [Rejection(place, "tenant", "the device is somebody else's") for place in theirs]
+        return Content(
+            [record for record, _ in kept],
+            [place for _, place in kept],
+            sorted([*self.rejected, *refused], key=lambda one: one.index),
+        )
 
 
 class _Repetitive(dict[str, Any]):
@@ -80,6 +95,7 @@ def read(body: bytes, *, lines: bool, arrived: datetime) -> Content:
             raise TooManyError("size", f"one request may bring {MAX_ITEMS} readings: send several")
         try:
             content.records.append(_record(_parse(item) if isinstance(item, bytes) else item, arrived))
+            content.places.append(index)
         except PoisonError as error:
             content.rejected.append(Rejection(index, error.reason, error.detail))
     if not content.records and not content.rejected:

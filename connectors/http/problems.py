@@ -24,12 +24,21 @@ class Problem(TidegateError):  # noqa: N818  # RFC 9457's name for what a client
     """A request that cannot be answered as asked."""
 
     def __init__(
-        self, status: HTTPStatus, error: str, detail: str, *, retry_after_s: int | None = None, **more: object
+        self,
+        status: HTTPStatus,
+        error: str,
+        detail: str,
+        *,
+        retry_after_s: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        **more: object,
     ) -> None:
         """`more` are further fields of the body."""
         self.status = status
         self.body = {"error": error, "detail": detail, **more}
-        self.headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+        self.headers = dict(headers or {})
+        if retry_after_s is not None:
+            self.headers["Retry-After"] = str(retry_after_s)
         super().__init__(f"{error}: {detail}")
 
 

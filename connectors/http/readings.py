@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
 from connectors.errors import ConnectorError, SlowDownError
 from connectors.http import body, payload
+from connectors.http.access import Caller
 from connectors.http.delivery import deliver
+from connectors.http.doors import Doors
 from connectors.http.parts import Parts
 from connectors.http.problems import AWAY_S, BUSY_S, Problem
+from connectors.keys import Scope
 from schemas.errors import PoisonError
 from schemas.models import Reading
 
@@ -73,16 +76,20 @@ def _described() -> dict[str, Any]:
     }
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: Parts, doors: Doors) -> APIRouter:
     """Give the route."""
     router = APIRouter(prefix="/v1")
     pressure = Pressure(parts.most_in_flight)
+    may_write = doors.access.needs(Scope.INGEST)
 
     @router.post("/readings", status_code=HTTPStatus.ACCEPTED, openapi_extra=_described())
-    async def accept(request: Request) -> JSONResponse:
+    async def accept(request: Request, caller: Annotated[Caller, Depends(may_write)]) -> JSONResponse:
         """Take one reading, a list, or NDJSON. 202: all are kept. 207: those not listed in `rejected` are kept."""
         lines = body.require(request, KINDS) != body.JSON
         content = await _content(await body.read(request, parts.body_s), parts, lines=lines)
+        others = await doors.owners.others({key.decode() for key, _ in content.records}, caller)
+        if others:
+            content = content.without(others)
         rejected = [rejection.body() for rejection in content.rejected]
         if not content.records:
             raise Problem(

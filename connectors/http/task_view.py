@@ -1,9 +1,9 @@
 """A task as people see it. Pure."""
 
 import json
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from connectors.http.parts import Task
 from schemas.instants import to_text
@@ -49,14 +49,29 @@ def told(task: Task) -> dict[str, object]:
     }
 
 
-def kept(text: bytes, task_id: str) -> dict[str, Any] | None:
+class Kept(BaseModel):
+    """A task that has ended, as it is kept for a while, and whose it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tenant: str
+    view: dict[str, Any]
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """Make it of a task."""
+        return cls(tenant=task.tenant, view=told(task))
+
+
+def kept(text: bytes | None, task_id: str) -> Kept | None:
     """Read what was kept of a task that has ended; None if it is not that."""
-    try:
-        view = json.loads(text)
-        if not isinstance(view, dict) or view.get("task_id") != task_id or view.get("state") not in ENDED:
-            return None
-        if view.get("insight") is not None:
-            Insight.model_validate_json(json.dumps(view["insight"]))
-    except (ValueError, RecursionError, ValidationError):
+    if text is None:
         return None
-    return view
+    try:
+        found = Kept.model_validate_json(text)
+        if found.view.get("insight") is not None:
+            Insight.model_validate_json(json.dumps(found.view["insight"]))
+    except ValidationError:
+        return None
+    is_it = found.view.get("task_id") == task_id and found.view.get("state") in ENDED
+    return found if is_it else None

@@ -18,6 +18,7 @@ class TaskRow:
     """A task, and its insight once there is one."""
 
     request: AnalysisRequest
+    tenant: str
     state: str
     attempts: int
     due: datetime
@@ -59,6 +60,7 @@ class Desk:
             insight = next((Insight.model_validate(one.pop("detail") | one) for one in told), None)
         return TaskRow(
             request=decode(row["request"], AnalysisRequest),
+            tenant=row["tenant"],
             state=row["state"],
             attempts=row["attempts"],
             due=row["due_at"],

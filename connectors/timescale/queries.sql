@@ -345,7 +345,7 @@ update tasks t set due_at = %(now)s, updated = %(now)s from theirs where t.id = 
 update batch_items set state = 'waiting', batch = null, line = null, n = null where batch = %(batch)s;
 
 -- name: find_task
-select id::text, state, attempts, due_at, request, insight::text, error, created, started, updated
+select id::text, tenant, state, attempts, due_at, request, insight::text, error, created, started, updated
 from tasks where id = %(id)s;
 
 -- name: due_period
@@ -415,7 +415,7 @@ select scope, granted from budgets where day = (now() at time zone 'utc')::date 
 
 -- name: list_devices
 select device_id, class, units, tags, first_seen, last_seen
-from devices where device_id > %(after)s
+from devices where device_id > %(after)s and (%(tenant)s::text is null or tenant = %(tenant)s)
 order by device_id
 limit %(limit)s;
 
@@ -450,7 +450,7 @@ limit %(limit)s;
 select id::text, request_id::text, region, tenant, device_id, metric, window_start, window_end, kind, severity, summary,
        source, model, prompt_hash, prompt_tokens, completion_tokens, cost_usd, latency_s, created, detail
 from insights
-where created <= %(created)s and (created < %(created)s or id > %(id)s) {of_device}
+where created <= %(created)s and (created < %(created)s or id > %(id)s) {filters}
 order by created desc, id
 limit %(limit)s;
 
@@ -566,3 +566,24 @@ limit 10000;
 
 -- name: forget_verdicts
 delete from semantic_verdicts where at < now() - interval '90 days';
+
+-- name: add_key
+insert into api_keys (id, tenant, name, scopes, hash, per_minute, created, expires)
+values (%(id)s, %(tenant)s, %(name)s, %(scopes)s, %(hash)s, %(per_minute)s, %(created)s, %(expires)s);
+
+-- name: find_key
+select id, tenant, name, scopes, hash, per_minute, created, expires, revoked from api_keys where id = %(id)s;
+
+-- name: list_keys
+select id, tenant, name, scopes, hash, per_minute, created, expires, revoked from api_keys order by created desc, id;
+
+-- name: revoke_key
+update api_keys set revoked = coalesce(revoked, %(at)s) where id = %(id)s returning id;
+
+-- name: owners
+select device_id, tenant from devices where device_id = any(%(ids)s);
+
+-- name: claim_devices
+insert into devices (device_id, tenant, first_seen, last_seen)
+select id, %(tenant)s, %(at)s, %(at)s from unnest(%(ids)s::text[]) as id
+on conflict (device_id) do nothing;

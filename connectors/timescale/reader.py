@@ -1,5 +1,6 @@
 """What the gateway reads: devices, readings and insights, in pages, over a pool of connections that cannot write."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from schemas.models import Insight
 # No page is larger, whatever is asked for.
 MAX_PAGE = 10_000
 CHECK_WAIT_S = 2.0
+# What insights may be chosen by.
+FILTERS = ("device_id", "metric", "kind", "severity", "source")
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)
@@ -64,9 +67,10 @@ class Reader:
         """See that the database answers and has the tables."""
         await self._pool.run(sql.SQL("select 1 from devices limit 1"), {}, wait_s=CHECK_WAIT_S)
 
-    async def devices(self, *, after: str, limit: int) -> list[DeviceRow]:
-        """List the devices whose ids come after `after`, in the order of their ids."""
-        rows = await self._pool.run(query("list_devices"), {"after": after, "limit": _bounded(limit)})
+    async def devices(self, *, tenant: str | None, after: str, limit: int) -> list[DeviceRow]:
+        """List the devices (of one tenant) whose ids come after `after`, in the order of their ids."""
+        values = {"tenant": tenant, "after": after, "limit": _bounded(limit)}
+        rows = await self._pool.run(query("list_devices"), values)
         return [DeviceRow(device_class=row.pop("class"), **row) for row in rows]
 
     async def readings(
@@ -89,13 +93,19 @@ class Reader:
         return [row["metric"] for row in found]
 
     async def insights(
-        self, *, device_id: str | None, before: tuple[datetime, UUID] | None, limit: int
+        self, *, tenant: str | None, only: Mapping[str, str], before: tuple[datetime, UUID] | None, limit: int
     ) -> list[Insight]:
-        """List insights, newest first; `before` is the creation and the id of the last one of the page before."""
+        """List insights, newest first; `before` is the creation and the id of the last one of the page before.
+
+        `only` gives the values that the columns `FILTERS` must have; others are left out.
+        """
         created, insight_id = before or (LATEST, UUID(int=0))
-        of_device = "" if device_id is None else "and device_id = %(device_id)s"
-        parameters = {"created": created, "id": insight_id, "device_id": device_id, "limit": _bounded(limit)}
-        rows = await self._pool.run(query("list_insights", of_device=of_device), parameters)
+        wanted = {name: only[name] for name in FILTERS if name in only}
+        if tenant is not None:
+            wanted["tenant"] = tenant
+        filters = " ".join(f"and {name} = %({name})s" for name in wanted)
+        parameters = {"created": created, "id": insight_id, **wanted, "limit": _bounded(limit)}
+        rows = await self._pool.run(query("list_insights", filters=filters), parameters)
         return [Insight.model_validate({**row.pop("detail"), **row}) for row in rows]
 
 

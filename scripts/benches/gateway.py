@@ -28,7 +28,7 @@ class GatewayError(ConnectorError):
 def running(python: str, settings: Settings, folder: Path) -> Iterator[tuple[Watched, int]]:
     """Run a gateway; give the process and its port."""
     port = ports.free()
-    variables = {**environment(settings), "TIDEGATE_HTTP__PORT": str(port)}
+    variables = {**environment(settings), "TIDEGATE_HTTP__PORT": str(port), "TIDEGATE_HTTP__OPEN": "true"}
     with watched((python, *COMMAND), folder=folder, environment=variables) as process:
         deadline = time.monotonic() + READY_WITHIN_S
         while not _answers(port):

@@ -295,6 +295,7 @@ def _environment(settings: Settings, port: int) -> dict[str, str]:
         "TIDEGATE_REDIS__URL": settings.redis.url.get_secret_value(),
         "TIDEGATE_MQTT__URL": settings.mqtt.url,
         "TIDEGATE_HTTP__PORT": str(port),
+        "TIDEGATE_HTTP__OPEN": "true",
         "TIDEGATE_LOG_LEVEL": "INFO",
         "TIDEGATE_DATA_DIR": str(settings.data_dir.resolve()),
     }

@@ -14,6 +14,7 @@ from connectors.redis.bell import Bell
 from connectors.redis.client import connect as connect_redis
 from connectors.redis.results import Results
 from connectors.timescale.desk import Desk
+from connectors.timescale.keys import KeyRing
 from connectors.timescale.reader import Reader
 from streams.settings import Settings
 
@@ -29,7 +30,7 @@ def build(settings: Settings) -> tuple[FastAPI, Producer]:
         await asyncio.to_thread(lambda: connect_redis(settings.redis).close())
 
     parts = Parts(producer, reader, Desk(settings.database), {"kafka": kafka, "database": reader.check})
-    parts = replace(parts, region=settings.region)
+    parts = replace(parts, region=settings.region, keys=None if settings.http.open else KeyRing(settings.database))
     if settings.redis.url.get_secret_value():
         bell = Bell(settings.redis)
         results = Results(settings.redis, SystemClock(), kept_s=settings.http.results_s)

@@ -1,6 +1,5 @@
 """`tidegate gateway`: HTTP for devices, people and other services."""
 
-import ipaddress
 import logging
 
 from connectors.http.serve import serve
@@ -19,8 +18,8 @@ def command(ready_file: ReadyFile = None) -> None:
     settings = load()
     log_to_stderr(settings.log_level)
     reachable.check(settings)
-    if not _loopback(settings.http.host):
-        log.warning("the gateway asks nobody for a key: whoever reaches %s may write and read", settings.http.host)
+    if settings.http.open:
+        log.warning("the gateway asks nobody for a key: whoever uses this machine may write and read")
     gateway, producer = build(settings)
 
     def ready(url: str) -> None:
@@ -31,10 +30,3 @@ def command(ready_file: ReadyFile = None) -> None:
         serve(gateway, settings.http.host, settings.http.port, ready)
     finally:
         producer.close()
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

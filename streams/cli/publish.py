@@ -87,7 +87,7 @@ def sender(settings: Settings, via: Via, url: str, confirmed: Confirmed) -> Iter
 
 def _open(settings: Settings, via: Via, url: str, confirmed: Confirmed) -> Sender:
     if via is Via.HTTP:
-        return HttpSender(url or f"http://{settings.http.host}:{settings.http.port}", confirmed)
+        return HttpSender(url or f"http://{settings.http.host}:{settings.http.port}", confirmed, settings.http.key)
     reachable.check(settings)
     if via is Via.KAFKA:
         if not settings.kafka.bootstrap_servers:

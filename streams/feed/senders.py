@@ -7,6 +7,8 @@ import urllib.request
 from collections.abc import Callable
 from typing import Protocol
 
+from pydantic import SecretStr
+
 from connectors.errors import ConnectorError, SlowDownError, UnreachableError
 from connectors.kafka.producer import Producer
 from connectors.mqtt.publisher import Publisher
@@ -115,8 +117,11 @@ class KafkaSender:
 class HttpSender:
     """Posts readings to the gateway in batches."""
 
-    def __init__(self, url: str, confirmed: Confirmed) -> None:
-        """`url` is the gateway's address."""
+    def __init__(self, url: str, confirmed: Confirmed, key: SecretStr = SecretStr("")) -> None:  # noqa: B008  # frozen
+        """`url` is the gateway's address; a key is shown to it, if there is one."""
+        self._headers = {"Content-Type": "application/json"}
+        if key.get_secret_value():
+            self._headers["Authorization"] = f"Bearer {key.get_secret_value()}"
         self._url = url.rstrip("/") + "/v1/readings"
         self._confirmed = confirmed
         self._batch: list[Reading] = []
@@ -139,7 +144,7 @@ class HttpSender:
             return
         body = json.dumps([{"device_id": reading.device_id, **as_json(reading)} for reading in self._batch]).encode()
         request = urllib.request.Request(  # noqa: S310  # the user's own gateway, http or https
-            self._url, data=body, headers={"Content-Type": "application/json"}, method="POST"
+            self._url, data=body, headers=self._headers, method="POST"
         )
         try:
             with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as response:  # noqa: S310  # as above

@@ -86,6 +86,7 @@ class Flow:
             "TIDEGATE_DATA_DIR": str(self.folder / "data"),
             # Tests share a Redis: what one was answered would answer the next.
             "TIDEGATE_CACHE__ENABLED": "false",
+            "TIDEGATE_HTTP__OPEN": "true",
             "TIDEGATE_LOG_LEVEL": "INFO",
             "TIDEGATE_KAFKA__SESSION_TIMEOUT_S": "6",
         }

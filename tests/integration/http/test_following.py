@@ -105,7 +105,7 @@ def test_a_key_means_the_same_while_the_database_is_away(start: Start, asking: P
     away = DatabaseSettings(url=SecretStr("postgresql://someone@127.0.0.1:1/nothing"), connect_timeout_s=0.3)
     client = start(replace(asking, desk=Desk(away)))
     assert keyed(client, "k-1").json == keyed(client, "k-1").json
-    assert {one.id for one in requests(kafka, asking.requests)} == {deterministic_id("task", "k-1")}
+    assert {one.id for one in requests(kafka, asking.requests)} == {deterministic_id("task", "", "k-1")}
 
 
 def test_the_naive_route_answers_at_once_too(start: Start, asking: Parts, kafka: KafkaSettings) -> None:
@@ -229,7 +229,8 @@ def test_what_has_ended_is_told_without_the_database(
     other = start(replace(with_redis, desk=Desk(away), results=results, beside=(results,), bell=Bell(settings)))
     assert other.get(path).json == told
     # Only what can be what was kept is told.
-    for wrong in (b"rubbish", b"[]", b"{}", json.dumps({**told, "task_id": "x"}).encode(), b'{"state": "succeeded"}'):
+    other_id = {"tenant": "", "view": {**told, "task_id": "x"}}
+    for wrong in (b"rubbish", b"[]", b"{}", json.dumps(other_id).encode(), b'{"tenant": "", "view": {}}'):
         with own_valkey.client() as redis:
             redis.set(f"tidegate:task:{request.id}", wrong)
         assert other.get(path).status == 503

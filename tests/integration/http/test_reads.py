@@ -288,8 +288,8 @@ def test_ready_names_each_part(start: Start, kafka: KafkaSettings, database: Dat
 
 def test_an_error_nobody_foresaw_shows_nothing(start: Start, database: DatabaseSettings) -> None:
     class Broken(Reader):
-        async def devices(self, *, after: str, limit: int) -> Any:  # noqa: ANN401  # never returns
-            raise LookupError(f"private {after} {limit}")
+        async def devices(self, *, tenant: str | None, after: str, limit: int) -> Any:  # noqa: ANN401  # never returns
+            raise LookupError(f"private {tenant} {after} {limit}")
 
     answer = start(Parts(producer=NoProducer(), reader=Broken(database), desk=Desk(database))).get("/v1/devices")
     assert (answer.status, answer.json["error"]) == (500, "internal")
@@ -317,8 +317,8 @@ async def test_a_question_that_takes_too_long_is_ended(
         with connect(database) as other:
             other.execute("lock table devices in access exclusive mode")
             with pytest.raises(SlowDownError):
-                await reader.devices(after="", limit=1)
-        assert await reader.devices(after="", limit=1) == []
+                await reader.devices(tenant=None, after="", limit=1)
+        assert await reader.devices(tenant=None, after="", limit=1) == []
     finally:
         await reader.close()
 
@@ -337,13 +337,13 @@ async def test_it_survives_the_loss_of_its_connections(database: DatabaseSetting
     reader = Reader(database)
     await reader.open()
     try:
-        assert await reader.devices(after="", limit=1) == []
+        assert await reader.devices(tenant=None, after="", limit=1) == []
         with connect(database, autocommit=True) as other:
             other.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity"
                 " where application_name = 'tidegate-reader' and datname = current_database()"
             )
-        assert await reader.devices(after="", limit=1) == []
+        assert await reader.devices(tenant=None, after="", limit=1) == []
     finally:
         await reader.close()
 

@@ -1,0 +1,95 @@
+"""`tidegate keys`: who may use the API."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from connectors.keys import ApiKey, Scope, digest, make, written
+from connectors.timescale import keys
+from connectors.timescale.connection import connect
+from streams.cli.output import Json, UsageError, say, show
+from streams.settings import load
+
+app = typer.Typer(help="Who may use the API.", no_args_is_help=True)
+
+
+@app.command(
+    "create",
+    epilog="Examples: [bold]tidegate keys create 'line 4' --scope ingest --tenant acme[/] · "
+    "[bold]tidegate keys create ops --scope admin --days 90 --json[/]",
+)
+def create(
+    name: Annotated[str, typer.Argument(help="What it is for, for people.")],
+    *,
+    scope: Annotated[list[Scope], typer.Option(help="What it may do; more than one may be given.")],
+    tenant: Annotated[str, typer.Option(help="Whose devices it is for.")] = "",
+    per_minute: Annotated[int | None, typer.Option(min=1, help="Requests a minute, at each gateway.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, max=36_500, help="For how many days it is good.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key. It is shown this once, and nobody can find out again what it was."""
+    now = datetime.now(UTC)
+    key_id, secret = make()
+    key = ApiKey(
+        id=key_id,
+        tenant=tenant,
+        name=name,
+        scopes=frozenset(scope),
+        hash=digest(secret),
+        per_minute=per_minute,
+        created=now,
+        expires=None if days is None else now + timedelta(days=days),
+        revoked=None,
+    )
+    with connect(load().database, autocommit=True) as connection:
+        keys.add(connection, key)
+    if not as_json:
+        say("Keep it now: it is not shown again.")
+    show(
+        {"key": written(key_id, secret), "id": key_id, "tenant": tenant, "scopes": sorted(key.scopes)}, as_json=as_json
+    )
+
+
+@app.command("list", epilog="Example: [bold]tidegate keys list --json[/]")
+def list_keys(*, as_json: Json = False) -> None:
+    """List the keys, the newest first; none of them can be used."""
+    with connect(load().database, autocommit=True) as connection:
+        found = keys.listed(connection)
+    now = datetime.now(UTC)
+    told = {key.id: _told(key, now) for key in found}
+    show(told if as_json else {key_id: _line(fields) for key_id, fields in told.items()}, as_json=as_json)
+
+
+@app.command("revoke", epilog="Example: [bold]tidegate keys revoke k3v5n7c2q4ya[/]")
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="Its id, as `tidegate keys list` shows it.")], *, as_json: Json = False
+) -> None:
+    """Let a key open nothing any more: within ten seconds at every gateway that reaches the database."""
+    with connect(load().database, autocommit=True) as connection:
+        if not keys.revoke(connection, key_id, datetime.now(UTC)):
+            raise UsageError(f"There is no key {key_id!r}: `tidegate keys list` shows which there are.")
+    show({"revoked": key_id}, as_json=as_json)
+
+
+def _told(key: ApiKey, now: datetime) -> dict[str, object]:
+    state = "good"
+    if key.revoked is not None:
+        state = "revoked"
+    elif key.expires is not None and key.expires <= now:
+        state = "expired"
+    return {
+        "name": key.name,
+        "tenant": key.tenant,
+        "scopes": sorted(key.scopes),
+        "per_minute": key.per_minute,
+        "created": key.created.isoformat(),
+        "expires": None if key.expires is None else key.expires.isoformat(),
+        "state": state,
+    }
+
+
+def _line(fields: dict[str, object]) -> str:
+    scopes = fields["scopes"]
+    shown = " ".join(scopes) if isinstance(scopes, list) else ""
+    return f"{fields['state']}  {shown}  tenant {fields['tenant']!r}  {fields['name']}"
