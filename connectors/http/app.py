@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from connectors.http import asking, devices, health, insights, page, problems, readings, schemas, tasks
 from connectors.http.doors import Doors
 from connectors.http.parts import Parts
+from connectors.http.registry import RegistryError
 from connectors.http.security import SecurityHeaders
 
 
@@ -31,6 +32,7 @@ def build(parts: Parts) -> FastAPI:
     doors = Doors.of(parts)
     app = FastAPI(title="Tidegate", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
     problems.install(app)
+    app.add_exception_handler(RegistryError, schemas.explain)
     app.add_middleware(SecurityHeaders)
     for router in (
         page.routes(parts),
@@ -40,7 +42,7 @@ def build(parts: Parts) -> FastAPI:
         insights.routes(parts, doors),
         asking.routes(parts, doors),
         tasks.routes(parts, doors),
-        schemas.routes(),
+        schemas.routes(parts),
     ):
         app.include_router(router)
     return app
