@@ -155,7 +155,8 @@ async def _only_metric(device_id: str, parts: Parts) -> str:
 async def _hand_in(request: AnalysisRequest, parts: Parts) -> None:
     record = (request.device_id.encode(), encode(request))
     try:
-        await deliver(parts.producer, parts.requests, [record], within_s=parts.acknowledge_s)
+        producer = parts.prompt_producer or parts.producer
+        await deliver(producer, parts.requests, [record], within_s=parts.acknowledge_s)
     except ConnectorError as error:
         raise _not_kept(error) from error
     try:

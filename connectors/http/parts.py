@@ -248,6 +248,8 @@ class Parts:
     topic: str = READINGS.name
     requests: str = ANALYSIS_REQUESTS.name
     region: str = ""
+    # What writes questions, if it is another one: somebody waits for each, so it does not wait for more of them.
+    prompt_producer: Producer | None = None
     # Without it nobody is asked for a key.
     keys: KeyRing | None = None
     bell: Bell = field(default_factory=NoBell)

@@ -14,7 +14,7 @@ from connectors.errors import PortTakenError, UnreachableError
 from schemas.errors import TidegateError
 from streams.settings import SettingsError
 
-BENCHES = ("ingest", "sink", "latency", "publish", "devices", "detect", "analyze", "cost", "pool", "cache")
+BENCHES = ("ingest", "sink", "latency", "publish", "devices", "detect", "analyze", "cost", "pool", "cache", "gateway")
 WRONG_USAGE = (PortTakenError, SettingsError, UnreachableError)
 
 

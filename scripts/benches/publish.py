@@ -12,7 +12,7 @@ from confluent_kafka import Producer as BareProducer
 
 from connectors.errors import ConnectorError
 from connectors.kafka.producer import Outgoing, Producer
-from scripts.benches import backlog, gateway, machine, payloads, servers, subscribers, waiting
+from scripts.benches import backlog, machine, payloads, posting, servers, subscribers, waiting
 from scripts.benches.arrivals import ArrivalsError, Log
 from scripts.benches.command import Json, Runs, progress, publish, say
 from scripts.benches.commits import Span
@@ -170,9 +170,9 @@ def _posted(settings: Settings, bodies: Sequence[bytes], folder: Path) -> Measur
     """Post to a gateway, and see when the readings arrive."""
     log = Log(settings.kafka)
     since = log.ends()
-    with gateway.running(sys.executable, settings, folder) as (process, port):
+    with posting.running(sys.executable, settings, folder) as (process, port):
         process.sample()
-        gateway.post(port, bodies, CONNECTIONS)
+        posting.post(port, bodies, CONNECTIONS)
         process.sample()
         return _measured(log.span(since), process)
 

@@ -1,6 +1,7 @@
 """The gateway, put together."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 from fastapi import FastAPI
@@ -19,8 +20,8 @@ from connectors.timescale.reader import Reader
 from streams.settings import Settings
 
 
-def build(settings: Settings) -> tuple[FastAPI, Producer]:
-    """Put the gateway together; the producer is the caller's to close."""
+def build(settings: Settings) -> tuple[FastAPI, Sequence[Producer]]:
+    """Put the gateway together; the producers are the caller's to close."""
     producer, reader, admin = Producer(settings.kafka), Reader(settings.database), Admin(settings.kafka)
 
     async def kafka() -> None:
@@ -37,4 +38,5 @@ def build(settings: Settings) -> tuple[FastAPI, Producer]:
         parts = replace(
             parts, checks={**parts.checks, "redis": redis}, bell=bell, results=results, beside=(bell, results)
         )
-    return app.build(parts), producer
+    prompt = Producer(settings.kafka, linger_ms=0)
+    return app.build(replace(parts, prompt_producer=prompt)), (producer, prompt)

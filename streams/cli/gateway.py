@@ -20,7 +20,7 @@ def command(ready_file: ReadyFile = None) -> None:
     reachable.check(settings)
     if settings.http.open:
         log.warning("the gateway asks nobody for a key: whoever uses this machine may write and read")
-    gateway, producer = build(settings)
+    gateway, producers = build(settings)
 
     def ready(url: str) -> None:
         say(f"the gateway answers at {url}")
@@ -29,4 +29,5 @@ def command(ready_file: ReadyFile = None) -> None:
     try:
         serve(gateway, settings.http.host, settings.http.port, ready)
     finally:
-        producer.close()
+        for producer in producers:
+            producer.close()
