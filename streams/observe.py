@@ -105,6 +105,11 @@ class Observer:
         """Say how much of today's budgets was granted to workers: `total`, and `tenant/` with its name."""
         return {str(scope): Decimal(str(usd)) for scope, usd in self._connection.execute(query("granted_today"))}
 
+    def by_source(self) -> list[tuple[str, int, float]]:
+        """Count the insights of the last day by who answered, and give the dollars they cost."""
+        rows = self._connection.execute(query("insights_by_source")).fetchall()
+        return [(str(source), int(str(count)), float(str(usd))) for source, count, usd in rows]
+
     def postponed(self) -> int:
         """Count the requests that wait for a model to have time, but for what waits for a batch: that takes a day."""
         return sum(int(str(count)) for (count,) in self._connection.execute(query("postponed_tasks")))

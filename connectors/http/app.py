@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
-from connectors.http import asking, devices, health, insights, page, problems, readings, schemas, tasks
+from connectors.http import asking, devices, health, insights, overview, page, problems, readings, schemas, tasks
 from connectors.http.doors import Doors
 from connectors.http.parts import Parts
 from connectors.http.registry import RegistryError
@@ -40,6 +40,7 @@ def build(parts: Parts) -> FastAPI:
         readings.routes(parts, doors),
         devices.routes(parts, doors),
         insights.routes(parts, doors),
+        overview.routes(parts, doors),
         asking.routes(parts, doors),
         tasks.routes(parts, doors),
         schemas.routes(parts),

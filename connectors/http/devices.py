@@ -17,8 +17,11 @@ from schemas.instants import from_text, to_text
 
 MAX_DEVICES = 1_000
 MAX_READINGS = 10_000
+MAX_METRICS = 1_000
+MAX_POINTS = 5_000
 
 DeviceLimit = Annotated[int, Query(ge=1, le=MAX_DEVICES)]
+Points = Annotated[int, Query(ge=10, le=MAX_POINTS)]
 ReadingLimit = Annotated[int, Query(ge=1, le=MAX_READINGS)]
 Since = Annotated[str | None, Query(alias="from", description="ISO 8601, inclusive")]
 Until = Annotated[str | None, Query(alias="to", description="ISO 8601, exclusive")]
@@ -63,6 +66,38 @@ def routes(parts: Parts, doors: Doors) -> APIRouter:
         )
         page = [{"ts": to_text(row.ts), "metric": row.metric, "value": row.value} for row in found[:limit]]
         return JSONResponse({"device_id": device_id, "readings": page, "truncated": len(found) > limit})
+
+    @router.get("/{device_id}/metrics")
+    async def metrics(caller: Annotated[Caller, Depends(may_read)], device_id: str) -> JSONResponse:
+        """List the metrics that a device has readings of."""
+        checked_name("device_id", device_id)
+        await doors.known(device_id, caller)
+        found = await parts.reader.metrics(device_id, limit=MAX_METRICS)
+        return JSONResponse({"device_id": device_id, "metrics": list(found)})
+
+    @router.get("/{device_id}/series")
+    async def series(
+        caller: Annotated[Caller, Depends(may_read)],
+        device_id: str,
+        metric: str,
+        since: Since = None,
+        until: Until = None,
+        points: Points = 1_000,
+    ) -> JSONResponse:
+        """Give one metric over time, oldest first: readings, or minutes, or hours, as fits into `points`.
+
+        Without `from` it is the day before `to`, and without either the day before the last reading.
+        """
+        checked_name("device_id", device_id)
+        checked_name("metric", metric)
+        await doors.known(device_id, caller)
+        start, end = _moment("from", since), _moment("to", until)
+        found = await parts.reader.series(device_id, metric, start=start, end=end, points=points)
+        told = [
+            {"ts": to_text(one.ts), "mean": one.mean, "low": one.low, "high": one.high, "count": one.n}
+            for one in found.points
+        ]
+        return JSONResponse({"device_id": device_id, "metric": metric, "resolution": found.resolution, "points": told})
 
     return router
 

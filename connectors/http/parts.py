@@ -19,6 +19,9 @@ Delivery = Callable[[Exception | None], None]
 Check = Callable[[], Awaitable[object]]
 
 
+Overview = Callable[[], Awaitable[Mapping[str, object]]]
+
+
 class Producer(Protocol):
     """What writes to Kafka (`connectors.kafka.producer.Producer`)."""
 
@@ -75,6 +78,42 @@ class StoredReading(Protocol):
         """The value."""
 
 
+class StoredPoint(Protocol):
+    """What was read at one instant, or within a minute or an hour from it on."""
+
+    @property
+    def ts(self) -> datetime:
+        """When."""
+
+    @property
+    def mean(self) -> float | None:
+        """The mean; None where no value is small enough to have one."""
+
+    @property
+    def low(self) -> float:
+        """The lowest."""
+
+    @property
+    def high(self) -> float:
+        """The highest."""
+
+    @property
+    def n(self) -> int:
+        """How many readings."""
+
+
+class StoredSeries(Protocol):
+    """One metric of a device over time."""
+
+    @property
+    def resolution(self) -> str:
+        """`raw`, `1m` or `1h`."""
+
+    @property
+    def points(self) -> Sequence[StoredPoint]:
+        """Oldest first."""
+
+
 class Reader(Protocol):
     """What reads from the database (`connectors.timescale.reader.Reader`).
 
@@ -94,6 +133,11 @@ class Reader(Protocol):
         self, device_id: str, *, metric: str | None, start: datetime | None, end: datetime | None, limit: int
     ) -> Sequence[StoredReading]:
         """Give the newest readings from `start` on and before `end`, newest first."""
+
+    async def series(
+        self, device_id: str, metric: str, *, start: datetime | None, end: datetime | None, points: int
+    ) -> StoredSeries:
+        """Give one metric of a device from `start` on and before `end`, in no more than so many points."""
 
     async def metrics(self, device_id: str, *, limit: int) -> Sequence[str]:
         """Give the metrics that a device has readings of, in order."""
@@ -254,6 +298,8 @@ class Parts:
     keys: KeyRing | None = None
     bell: Bell = field(default_factory=NoBell)
     results: Results = field(default_factory=NoResults)
+    # Says how everything does, as JSON has it; asks all servers, and may take a while.
+    overview: Overview | None = None
     # What is entered when the gateway starts, and left when it ends.
     beside: Sequence[AbstractAsyncContextManager[object]] = ()
     # How many readings may wait for Kafka to confirm them; with more the next ones are turned away.

@@ -425,6 +425,17 @@ from readings where device_id = %(device_id)s and metric = %(metric)s and ts >= 
 order by ts desc
 limit %(limit)s;
 
+-- name: points_of_rollup
+-- From whole buckets; of the newest ones, as many as wanted.
+select bucket as ts, avg as mean, min as low, max as high, n
+from {view}
+where device_id = %(device_id)s and metric = %(metric)s and bucket >= %(start)s and bucket < %(end)s
+order by bucket desc
+limit %(limit)s;
+
+-- name: last_reading
+select ts from readings where device_id = %(device_id)s and metric = %(metric)s order by ts desc limit 1;
+
 -- name: readings_of_device
 -- The metrics are found by jumping from one to the next in the unique index, and each gives its own newest readings
 -- from that index: nothing reads more of the device than the page can show.

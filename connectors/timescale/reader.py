@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from psycopg import sql
 from connectors.timescale.pool import Pool
 from connectors.timescale.queries import query
 from connectors.timescale.settings import DatabaseSettings
+from schemas.instants import EPOCH
 from schemas.models import Insight
 
 # No page is larger, whatever is asked for.
@@ -19,6 +20,9 @@ CHECK_WAIT_S = 2.0
 # What insights may be chosen by.
 FILTERS = ("device_id", "metric", "kind", "severity", "source")
 
+DAY = timedelta(days=1)
+# The finest first.
+ROLLUPS = {timedelta(minutes=1): ("1m", "readings_1m"), timedelta(hours=1): ("1h", "readings_1h")}
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)
 
@@ -41,6 +45,24 @@ class ReadingRow(NamedTuple):
     ts: datetime
     metric: str
     value: float
+
+
+class Point(NamedTuple):
+    """What was read at one instant, or within a minute or an hour from it on. The mean is None beyond 1e100."""
+
+    ts: datetime
+    mean: float | None
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One metric of a device over time, by `raw` readings, or by `1m` or `1h`."""
+
+    resolution: str
+    points: list[Point]
 
 
 class Reader:
@@ -86,6 +108,33 @@ class Reader:
         }
         name = "readings_of_device" if metric is None else "readings_of_metric"
         return [ReadingRow(**row) for row in await self._pool.run(query(name), parameters)]
+
+    async def series(
+        self, device_id: str, metric: str, *, start: datetime | None, end: datetime | None, points: int
+    ) -> Series:
+        """Give one metric of a device from `start` on and before `end`, oldest first, in no more than so many points.
+
+        Readings as they are where they are few enough, else by the minute, else the newest by the hour. Without `start`
+        it is the day before `end`, and without that the day before the last reading.
+        """
+        of = {"device_id": device_id, "metric": metric}
+        if end is None and start is None:
+            found = await self._pool.run(query("last_reading"), of)
+            end = found[0]["ts"] + timedelta(microseconds=1) if found else None
+        end = end or LATEST
+        start = start or max(EARLIEST + DAY, end) - DAY
+        values = {**of, "start": start, "end": end, "limit": _bounded(points) + 1}
+        rows = await self._pool.run(query("readings_of_metric"), values)
+        if len(rows) <= points:
+            raw = [Point(row["ts"], row["value"], row["value"], row["value"], 1) for row in reversed(rows)]
+            return Series("raw", raw)
+        widths = [width for width in ROLLUPS if (end - start) / width <= points] or list(ROLLUPS)[-1:]
+        width = widths[0]
+        # A bucket that begins before the range is a part of it.
+        values |= {"start": start - (start - EPOCH) % width, "limit": _bounded(points)}
+        resolution, view = ROLLUPS[width]
+        rows = await self._pool.run(query("points_of_rollup", view=view), values)
+        return Series(resolution, [Point(**row) for row in reversed(rows)])
 
     async def metrics(self, device_id: str, *, limit: int) -> list[str]:
         """Give the metrics that a device has readings of, in order."""

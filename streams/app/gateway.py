@@ -17,6 +17,7 @@ from connectors.redis.results import Results
 from connectors.timescale.desk import Desk
 from connectors.timescale.keys import KeyRing
 from connectors.timescale.reader import Reader
+from streams.app.overview import Overview
 from streams.settings import Settings
 
 
@@ -38,5 +39,6 @@ def build(settings: Settings) -> tuple[FastAPI, Sequence[Producer]]:
         parts = replace(
             parts, checks={**parts.checks, "redis": redis}, bell=bell, results=results, beside=(bell, results)
         )
-    prompt = Producer(settings.kafka, linger_ms=0)
-    return app.build(replace(parts, prompt_producer=prompt)), (producer, prompt)
+    prompt, overview = Producer(settings.kafka, linger_ms=0), Overview(settings)
+    parts = replace(parts, prompt_producer=prompt, overview=overview, beside=(*parts.beside, overview))
+    return app.build(parts), (producer, prompt)

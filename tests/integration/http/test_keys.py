@@ -81,7 +81,10 @@ ROUTES: list[tuple[str, str, object, frozenset[Scope]]] = [
     ("DELETE", "/v1/tasks/6f1c7d3e-5a53-5c0b-9a0e-7469646567a7", None, frozenset({Scope.ASK})),
     ("GET", "/v1/devices", None, frozenset({Scope.READ})),
     ("GET", "/v1/devices/pump-7/readings", None, frozenset({Scope.READ})),
+    ("GET", "/v1/devices/pump-7/metrics", None, frozenset({Scope.READ})),
+    ("GET", "/v1/devices/pump-7/series?metric=t", None, frozenset({Scope.READ})),
     ("GET", "/v1/insights", None, frozenset({Scope.READ})),
+    ("GET", "/v1/overview", None, frozenset()),
 ]
 OPEN = {"/", "/healthz", "/readyz"}
 REGISTRY = ("/schemas", "/subjects", "/compatibility", "/config")
@@ -103,6 +106,7 @@ def test_no_route_is_forgotten(gateway: Gateway) -> None:
     every = gateway.client.get("/openapi.json").json["paths"]
     paths = {path for path in every if not path.startswith(REGISTRY)}
     known = {"/v1/tasks/{task_id}", "/v1/tasks/{task_id}/events", "/v1/devices/{device_id}/readings"}
+    known |= {"/v1/devices/{device_id}/metrics", "/v1/devices/{device_id}/series", "/v1/overview"}
     known |= {"/analyze/{device_id}", "/v1/readings", "/v1/tasks", "/v1/devices", "/v1/insights"}
     assert paths == known | OPEN
     for path in ("/healthz", "/readyz", "/schemas/ids/7101", "/"):

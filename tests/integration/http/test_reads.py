@@ -187,6 +187,62 @@ def test_wrong_questions_are_explained(client: Any, path: str) -> None:  # noqa:
     assert answer.json["detail"]
 
 
+def test_a_series_is_as_fine_as_its_points_allow(client: Any, database: DatabaseSettings) -> None:  # noqa: ANN401
+    seconds = [NOON + timedelta(seconds=10 * n) for n in range(720)]  # two hours
+    add_readings(database, [(at, "d", "x", float(n)) for n, at in enumerate(seconds)])
+    add_readings(database, [(NOON, "d", "y", 1e200), (NOON, "other", "x", 9.0)])
+
+    def series(query: str) -> Any:  # noqa: ANN401  # JSON
+        answer = client.get(f"/v1/devices/d/series?{query}")
+        assert answer.status == 200, answer.body
+        return answer.json
+
+    raw = series("metric=x&points=1000")
+    assert (raw["resolution"], len(raw["points"])) == ("raw", 720)
+    assert raw["points"][0] == {"ts": "2026-03-01T12:00:00Z", "mean": 0.0, "low": 0.0, "high": 0.0, "count": 1}
+    range_ = "from=2026-03-01T12:00:30Z&to=2026-03-01T14:00:00Z"
+    minutes = series(f"metric=x&points=200&{range_}")
+    assert (minutes["resolution"], len(minutes["points"])) == ("1m", 120)
+    assert minutes["points"][0] == {"ts": "2026-03-01T12:00:00Z", "mean": 2.5, "low": 0.0, "high": 5.0, "count": 6}
+    hours = series(f"metric=x&points=10&{range_}")
+    assert (hours["resolution"], [point["count"] for point in hours["points"]]) == ("1h", [360, 360])
+    few = series("metric=x&points=300&from=2026-03-01T13:30:00Z&to=2026-03-01T13:40:00Z")
+    assert (few["resolution"], len(few["points"])) == ("raw", 60)
+    assert series("metric=y")["points"][0]["mean"] == 1e200
+    assert series("metric=nothing")["points"] == []
+    assert client.get("/v1/devices/d/metrics").json["metrics"] == ["x", "y"]
+    for wrong in ("", "metric=", "metric=x&points=1", "metric=x&points=9999", "metric=x&from=noon"):
+        assert client.get(f"/v1/devices/d/series?{wrong}").status == 422
+
+
+def test_insights_are_chosen_by_what_they_are(client: Any, database: DatabaseSettings) -> None:  # noqa: ANN401
+    add_insights(database, NOON, NOON + timedelta(minutes=1))
+    for query, found in (
+        ("severity=warning", 2),
+        ("severity=info", 0),
+        ("source=rules&kind=level&metric=m", 2),
+        ("source=model", 0),
+        ("kind=pattern", 0),
+    ):
+        assert len(client.get(f"/v1/insights?{query}").json["insights"]) == found, query
+    for wrong in ("severity=terrible", "source=x", "metric=a/b", "limit=0", "nothing=1"):
+        assert client.get(f"/v1/insights?{wrong}").status == 422
+
+
+def test_the_overview_is_looked_at_once_for_all(start: Start, database: DatabaseSettings) -> None:
+    looks: list[int] = []
+
+    async def look() -> dict[str, object]:
+        looks.append(1)
+        return {"devices": 3}
+
+    parts = Parts(producer=NoProducer(), reader=Reader(database), desk=Desk(database))
+    client = start(replace(parts, overview=look))
+    assert [client.get("/v1/overview").json for _ in range(3)] == [{"devices": 3}] * 3
+    assert len(looks) == 1
+    assert start(parts).get("/v1/overview").status == 404
+
+
 def test_schemas_answer_as_a_confluent_registry_does(client: Any) -> None:  # noqa: ANN401
     for schema_id, version in BY_ID.items():
         answer = client.get(f"/schemas/ids/{schema_id}")
