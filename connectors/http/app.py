@@ -35,7 +35,7 @@ def build(parts: Parts) -> FastAPI:
     app.add_exception_handler(RegistryError, schemas.explain)
     app.add_middleware(SecurityHeaders)
     for router in (
-        page.routes(parts),
+        page.routes(),
         health.routes(parts),
         readings.routes(parts, doors),
         devices.routes(parts, doors),

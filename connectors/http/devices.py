@@ -34,12 +34,13 @@ def routes(parts: Parts, doors: Doors) -> APIRouter:
 
     @router.get("")
     async def devices(
-        caller: Annotated[Caller, Depends(may_read)], limit: DeviceLimit = 100, after: str = ""
+        caller: Annotated[Caller, Depends(may_read)], limit: DeviceLimit = 100, after: str = "", prefix: str = ""
     ) -> JSONResponse:
-        """List devices by id. `next` is the `after` of the page behind this one, or null at the end."""
-        if after:
-            checked_name("after", after)
-        found = await parts.reader.devices(tenant=caller.only, after=after, limit=limit + 1)
+        """List devices by id, those that begin with `prefix`. `next` is the `after` of the next page, or null."""
+        for field, text in (("after", after), ("prefix", prefix)):
+            if text:
+                checked_name(field, text)
+        found = await parts.reader.devices(tenant=caller.only, prefix=prefix, after=after, limit=limit + 1)
         page = found[:limit]
         following = page[-1].device_id if len(found) > limit else None
         return JSONResponse({"devices": [_device(device) for device in page], "next": following})

@@ -126,8 +126,8 @@ class Reader(Protocol):
     async def close(self) -> None:
         """End."""
 
-    async def devices(self, *, tenant: str | None, after: str, limit: int) -> Sequence[Device]:
-        """List the devices (of one tenant) whose ids come after `after`, in the order of their ids."""
+    async def devices(self, *, tenant: str | None, prefix: str, after: str, limit: int) -> Sequence[Device]:
+        """List the devices (of one tenant) whose ids begin so and come after `after`, in the order of their ids."""
 
     async def readings(
         self, device_id: str, *, metric: str | None, start: datetime | None, end: datetime | None, limit: int

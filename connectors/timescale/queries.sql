@@ -416,6 +416,7 @@ select scope, granted from budgets where day = (now() at time zone 'utc')::date 
 -- name: list_devices
 select device_id, class, units, tags, first_seen, last_seen
 from devices where device_id > %(after)s and (%(tenant)s::text is null or tenant = %(tenant)s)
+  and starts_with(device_id, %(prefix)s)
 order by device_id
 limit %(limit)s;
 

@@ -89,9 +89,9 @@ class Reader:
         """See that the database answers and has the tables."""
         await self._pool.run(sql.SQL("select 1 from devices limit 1"), {}, wait_s=CHECK_WAIT_S)
 
-    async def devices(self, *, tenant: str | None, after: str, limit: int) -> list[DeviceRow]:
-        """List the devices (of one tenant) whose ids come after `after`, in the order of their ids."""
-        values = {"tenant": tenant, "after": after, "limit": _bounded(limit)}
+    async def devices(self, *, tenant: str | None, prefix: str = "", after: str, limit: int) -> list[DeviceRow]:
+        """List the devices (of one tenant) whose ids begin so and come after `after`, in the order of their ids."""
+        values = {"tenant": tenant, "prefix": prefix, "after": after, "limit": _bounded(limit)}
         rows = await self._pool.run(query("list_devices"), values)
         return [DeviceRow(device_class=row.pop("class"), **row) for row in rows]
 
