@@ -5,7 +5,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
-from connectors.http import asking, devices, health, insights, overview, page, problems, readings, schemas, tasks
+from connectors.http import (
+    asking,
+    devices,
+    export,
+    feedback,
+    health,
+    insights,
+    overview,
+    page,
+    problems,
+    readings,
+    schemas,
+    tasks,
+)
 from connectors.http.doors import Doors
 from connectors.http.parts import Parts
 from connectors.http.registry import RegistryError
@@ -39,7 +52,9 @@ def build(parts: Parts) -> FastAPI:
         health.routes(parts),
         readings.routes(parts, doors),
         devices.routes(parts, doors),
+        export.routes(parts, doors),
         insights.routes(parts, doors),
+        feedback.routes(parts, doors),
         overview.routes(parts, doors),
         asking.routes(parts, doors),
         tasks.routes(parts, doors),

@@ -19,6 +19,8 @@ Delivery = Callable[[Exception | None], None]
 Check = Callable[[], Awaitable[object]]
 
 
+# Deletes all that is stored of a device, for whoever is named, and says how many rows of what.
+Erase = Callable[[str, str], Awaitable[Mapping[str, int]]]
 Overview = Callable[[], Awaitable[Mapping[str, object]]]
 
 
@@ -230,6 +232,16 @@ class KeyRing(Protocol):
         """Give the tenant of each device; those that there are not become this one's."""
 
 
+class Remarks(Protocol):
+    """Who takes what people say of insights (`streams.app.remarks.Remarks`). Its methods raise as `Reader`'s do."""
+
+    async def tenant_of(self, insight_id: str) -> str | None:
+        """Say whose an insight is; None: there is none."""
+
+    async def say(self, insight_id: str, verdict: str, note: str, who: str) -> None:
+        """Keep a remark."""
+
+
 class Bell(Protocol):
     """Who says that something may have happened to a task (`connectors.redis.bell.Bell`)."""
 
@@ -298,6 +310,8 @@ class Parts:
     keys: KeyRing | None = None
     bell: Bell = field(default_factory=NoBell)
     results: Results = field(default_factory=NoResults)
+    remarks: Remarks | None = None
+    erase: Erase | None = None
     # Says how everything does, as JSON has it; asks all servers, and may take a while.
     overview: Overview | None = None
     # What is entered when the gateway starts, and left when it ends.

@@ -1,4 +1,4 @@
-"""The table `cache_orders`: answers that people purged or corrected, for all workers to hear of."""
+"""The table `cache_orders`: answers that people purged or corrected, for all workers to hear of; and `feedback`."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -54,6 +54,10 @@ class CacheOrders:
         """Find the insight that has one of these ids."""
         rows = await self._run("insight_of_cache", {"ids": list(ids)})
         return rows[0] if rows else None
+
+    async def remark(self, insight_id: str, *, verdict: str, note: str, who: str) -> None:
+        """Keep what somebody says of an insight."""
+        await self._run("add_feedback", {"insight": insight_id, "verdict": verdict, "note": note, "who": who})
 
     async def close(self) -> None:
         """End the connection."""

@@ -502,6 +502,9 @@ insert into cache_orders (tenant, digest, value, said_by)
 values (%(tenant)s, %(digest)s, %(value)s::jsonb, %(said_by)s)
 returning id, at;
 
+-- name: add_feedback
+insert into feedback (insight, who, verdict, note) values (%(insight)s, %(who)s, %(verdict)s, %(note)s);
+
 -- name: cache_orders
 -- Ids are given before they can be seen, so what was said just before the last look is looked at again.
 select id, at, tenant, digest, value::text as value
@@ -599,3 +602,24 @@ select device_id, tenant from devices where device_id = any(%(ids)s);
 insert into devices (device_id, tenant, first_seen, last_seen)
 select id, %(tenant)s, %(at)s, %(at)s from unnest(%(ids)s::text[]) as id
 on conflict (device_id) do nothing;
+
+-- name: erase_batch_items
+delete from batch_items where request_id in (select id from tasks where device_id = %(device_id)s);
+
+-- name: erase_feedback
+delete from feedback where insight in (select id from insights where device_id = %(device_id)s);
+
+-- name: erase_tasks
+delete from tasks where device_id = %(device_id)s;
+
+-- name: erase_insights
+delete from insights where device_id = %(device_id)s;
+
+-- name: erase_readings
+delete from readings where device_id = %(device_id)s;
+
+-- name: erase_device
+delete from devices where device_id = %(device_id)s;
+
+-- name: add_audit
+insert into audit (who, action, detail) values (%(who)s, %(action)s, %(detail)s);

@@ -9,15 +9,14 @@ from typing import Any, Final, Self
 from connectors.cache.entry import Key
 from connectors.cache.tiers import Found
 from connectors.closing import Closing
-from connectors.llm import roster
-from connectors.llm.settings import Tier, models
 from connectors.questions import Question
 from connectors.timescale.questions import NoVectorsError
 from schemas.errors import TidegateError
 from schemas.fields import Source, deterministic_id
 from streams.app import keeping
+from streams.app.cache_keys import keys_of
 from streams.prompts.answer import Answer
-from streams.prompts.kept import Kept, digest, is_for_others
+from streams.prompts.kept import Kept, is_for_others
 from streams.prompts.placeholders import unknown
 from streams.settings import Settings
 
@@ -69,10 +68,10 @@ class CacheAdmin(Closing):
         found = await self._caches.orders.insight([of, deterministic_id("insight", of)])
         if found is None:
             raise NotKeptError(f"There is no insight {of}, nor one of a task of that id.")
-        if found["prompt_hash"] is None:
+        keys = keys_of(found, self._settings)
+        if not keys:
             raise NotKeptError(f"Insight {found['id']} was given by {found['source']}: no model's answer is behind it.")
-        digests = {digest(found["tenant"], found["prompt_hash"], named): None for named in self._models()}
-        return [Key(found["tenant"], one) for one in digests]
+        return keys
 
     async def explain(self, key: Key) -> dict[str, object]:
         """Say what is kept under a key, and where."""
@@ -151,11 +150,6 @@ class CacheAdmin(Closing):
 
     async def _order(self, key: Key, value: str | None, said_by: str) -> int:
         return await self._caches.orders.add(tenant=key.tenant, digest=key.digest, value=value, said_by=said_by)
-
-    def _models(self) -> list[list[str]]:
-        file = self._settings.llm.endpoints_file
-        endpoints = self._settings.llm.endpoints if file is None else roster.read(file)
-        return [models(endpoints, tier) for tier in Tier]
 
 
 def _told(found: Found[Kept]) -> dict[str, object]:

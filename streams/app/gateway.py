@@ -1,7 +1,7 @@
 """The gateway, put together."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fastapi import FastAPI
@@ -14,10 +14,14 @@ from connectors.kafka.producer import Producer
 from connectors.redis.bell import Bell
 from connectors.redis.client import connect as connect_redis
 from connectors.redis.results import Results
+from connectors.timescale import erasure
+from connectors.timescale.connection import connect
 from connectors.timescale.desk import Desk
 from connectors.timescale.keys import KeyRing
 from connectors.timescale.reader import Reader
+from connectors.timescale.settings import DatabaseSettings
 from streams.app.overview import Overview
+from streams.app.remarks import Remarks
 from streams.settings import Settings
 
 
@@ -39,6 +43,16 @@ def build(settings: Settings) -> tuple[FastAPI, Sequence[Producer]]:
         parts = replace(
             parts, checks={**parts.checks, "redis": redis}, bell=bell, results=results, beside=(bell, results)
         )
-    prompt, overview = Producer(settings.kafka, linger_ms=0), Overview(settings)
-    parts = replace(parts, prompt_producer=prompt, overview=overview, beside=(*parts.beside, overview))
+    prompt, overview, remarks = Producer(settings.kafka, linger_ms=0), Overview(settings), Remarks(settings)
+
+    async def erase(device_id: str, who: str) -> Mapping[str, int]:
+        return await asyncio.to_thread(_erase, settings.database, device_id, who)
+
+    beside = (*parts.beside, overview, remarks)
+    parts = replace(parts, prompt_producer=prompt, overview=overview, remarks=remarks, erase=erase, beside=beside)
     return app.build(parts), (producer, prompt)
+
+
+def _erase(settings: DatabaseSettings, device_id: str, who: str) -> Mapping[str, int]:
+    with connect(settings, autocommit=True) as connection:
+        return erasure.erase(connection, device_id, who)

@@ -1,6 +1,7 @@
 """What was asked once is not asked again: by another device, another worker, or the next day."""
 
 import json
+import urllib.request
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from connectors.embedded import ports
 from schemas.models import AnalysisRequest, Sample
 from tests.e2e.conftest import Flow, Process, eventually
 from tests.fakes.stand_in import StandIn
@@ -115,6 +117,22 @@ def test_people_look_at_correct_and_purge_what_is_kept(
     eventually(lambda: ask("model", "stand-in text"), "it is asked about anew")
     assert len(stand_in.requests()) == 2
     assert ask("l1", "stand-in text")
+
+    # What somebody says is wrong is asked about anew.
+    port = ports.free()
+    flow.start("gateway", TIDEGATE_HTTP__PORT=str(port))
+    ((last,),) = flow.fetch("select id::text from insights order by created desc limit 1")
+    said = urllib.request.Request(  # our own gateway
+        f"http://127.0.0.1:{port}/v1/insights/{last}/feedback",
+        b'{"verdict": "wrong", "note": "it is a known fault"}',
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(said, timeout=10) as done:  # noqa: S310  # the same
+        assert done.status == 200
+    eventually(lambda: ask("model", "stand-in text"), "it is asked about anew")
+    assert flow.fetch("select insight::text, who, verdict, note from feedback") == [
+        (last, "anyone", "wrong", "it is a known fault")
+    ]
 
     wrong = {"summary": "It is 7", "nobody": "It is {nobody}"}
     for part, summary in wrong.items():

@@ -141,6 +141,8 @@ def test_people_see_the_fleet_a_device_and_ask_about_it(
     why = ask(page, "Is it warmer than usual?")
     expect(why).to_contain_text("gpt-4o-mini")
     expect(why).to_contain_text("A loose sensor.")
+    why.get_by_role("button", name="It is not").click()
+    expect(page.locator("#said")).to_contain_text("asked anew")
     picture(page, "why")
     page.keyboard.press("Escape")
     expect(page.locator("#insights li").first).to_contain_text("warning")

@@ -146,7 +146,8 @@ class Semantic(Generic[V]):
         own = (one for one in alike if one.tenant == asked.key.tenant)
         for question in sorted(own, key=rank, reverse=True):
             entry = self._read(question)
-            if entry is not None:
+            # What was purged of the question that is asked is not served from another one either.
+            if entry is not None and self._orders.allow(entry.model_copy(update={"digest": asked.key.digest})):
                 return question, entry
         return None
 

@@ -193,7 +193,19 @@ function why(one) {
   };
   at("why-facts").replaceChildren(...Object.entries(facts).flatMap(([name, value]) =>
     [make("dt", { textContent: name }), make("dd", {}, ...value.split("\n").flatMap((line) => [foreign(line), make("br")]))]));
+  at("said").textContent = "";
+  at("say-right").onclick = () => say(one, "right");
+  at("say-wrong").onclick = () => say(one, "wrong");
   at("why").showModal();
+}
+
+async function say(one, verdict) {
+  try {
+    await post(`/v1/insights/${one.id}/feedback`, { verdict });
+    at("said").textContent = verdict === "wrong" ? "Noted: the same is asked anew from now on." : "Noted.";
+  } catch (error) {
+    at("said").textContent = error.message;
+  }
 }
 
 // -- a question ----------------------------------------------------------------------------------------------------

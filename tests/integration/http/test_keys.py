@@ -71,22 +71,26 @@ def gateway(start: Start, guarded: Parts, database: DatabaseSettings, clock: Han
     return Gateway(start(guarded), database, clock)
 
 
+NOBODY = "6f1c7d3e-5a53-5c0b-9a0e-7469646567a7"
 # What each route needs.
 ROUTES: list[tuple[str, str, object, frozenset[Scope]]] = [
     ("POST", "/v1/readings", READING, frozenset({Scope.INGEST})),
     ("POST", "/v1/tasks", QUESTION, frozenset({Scope.ASK})),
     ("POST", "/analyze/pump-7", {"metric": "t"}, frozenset({Scope.ASK})),
-    ("GET", "/v1/tasks/6f1c7d3e-5a53-5c0b-9a0e-7469646567a7", None, frozenset({Scope.ASK, Scope.READ})),
-    ("GET", "/v1/tasks/6f1c7d3e-5a53-5c0b-9a0e-7469646567a7/events", None, frozenset({Scope.ASK, Scope.READ})),
-    ("DELETE", "/v1/tasks/6f1c7d3e-5a53-5c0b-9a0e-7469646567a7", None, frozenset({Scope.ASK})),
+    ("GET", f"/v1/tasks/{NOBODY}", None, frozenset({Scope.ASK, Scope.READ})),
+    ("GET", f"/v1/tasks/{NOBODY}/events", None, frozenset({Scope.ASK, Scope.READ})),
+    ("DELETE", f"/v1/tasks/{NOBODY}", None, frozenset({Scope.ASK})),
     ("GET", "/v1/devices", None, frozenset({Scope.READ})),
     ("GET", "/v1/devices/pump-7/readings", None, frozenset({Scope.READ})),
     ("GET", "/v1/devices/pump-7/metrics", None, frozenset({Scope.READ})),
     ("GET", "/v1/devices/pump-7/series?metric=t", None, frozenset({Scope.READ})),
     ("GET", "/v1/insights", None, frozenset({Scope.READ})),
     ("GET", "/v1/overview", None, frozenset()),
+    ("POST", f"/v1/insights/{NOBODY}/feedback", {"verdict": "right"}, frozenset({Scope.ASK})),
+    ("GET", "/v1/devices/pump-7/export", None, frozenset({Scope.READ})),
+    ("DELETE", "/v1/devices/pump-7", None, frozenset()),
 ]
-OPEN = {"/", "/healthz", "/readyz"}
+OPEN = {"/healthz", "/readyz"}
 REGISTRY = ("/schemas", "/subjects", "/compatibility", "/config")
 
 
@@ -107,6 +111,7 @@ def test_no_route_is_forgotten(gateway: Gateway) -> None:
     paths = {path for path in every if not path.startswith(REGISTRY)}
     known = {"/v1/tasks/{task_id}", "/v1/tasks/{task_id}/events", "/v1/devices/{device_id}/readings"}
     known |= {"/v1/devices/{device_id}/metrics", "/v1/devices/{device_id}/series", "/v1/overview"}
+    known |= {"/v1/devices/{device_id}/export", "/v1/devices/{device_id}", "/v1/insights/{insight_id}/feedback"}
     known |= {"/analyze/{device_id}", "/v1/readings", "/v1/tasks", "/v1/devices", "/v1/insights"}
     assert paths == known | OPEN
     for path in ("/healthz", "/readyz", "/schemas/ids/7101", "/"):

@@ -151,6 +151,16 @@ async def test_orders_count_here_too(worker: Worker, clock: HandClock) -> None:
     assert await worker.find("Please, is it too hot?") is None
 
 
+async def test_what_was_purged_of_a_question_is_not_served_from_another(worker: Worker, clock: HandClock) -> None:
+    await worker.answer("Is it too hot?")
+    asked = await worker.read("Please, is it too hot?")
+    assert await worker.tier.find(asked) is not None
+    at = clock.now().timestamp()
+    worker.orders.hear([Order[Text](id=1, at=at, tenant=asked.key.tenant, digest=asked.key.digest)])
+    assert await worker.tier.find(asked) is None
+    assert await worker.find("Please, is it too hot?") is not None, "others were not told that it is wrong"
+
+
 async def test_a_corrupt_answer_is_none(worker: Worker, table: QuestionTable, clock: HandClock) -> None:
     asked = await worker.answer("Is it too hot?")
     kept = table.rows[asked.gate, asked.key.digest]
