@@ -39,17 +39,16 @@ def alarm(device: str, at: datetime) -> AnalysisRequest:
     return asked.model_copy(update={"topic": "readings", "samples": samples, "value": 9.0, "spread": 1.0})
 
 
-def ask(url: str, body: dict[str, str]) -> Any:  # noqa: ANN401  # JSON
-    request = urllib.request.Request(  # noqa: S310  # our own gateway
-        f"{url}/v1/tasks", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
+def ask(url: str, body: dict[str, str], key: str | None = None) -> Any:  # noqa: ANN401  # JSON
+    headers = {"Content-Type": "application/json"} | ({} if key is None else {"Idempotency-Key": key})
+    request = urllib.request.Request(f"{url}/v1/tasks", json.dumps(body).encode(), headers)  # noqa: S310  # our own gateway
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # the same
         assert answer.status == 202
         return json.load(answer)
 
 
 def look(url: str, task_id: str) -> Any:  # noqa: ANN401  # JSON
-    with urllib.request.urlopen(f"{url}/v1/tasks/{task_id}", timeout=10) as answer:  # noqa: S310  # the same
+    with urllib.request.urlopen(f"{url}/v1/tasks/{task_id}", timeout=40) as answer:  # noqa: S310  # the same
         return json.load(answer)
 
 
@@ -157,3 +156,28 @@ def test_a_question_that_no_model_has_time_for_holds_nobody_up(flow: Flow, stand
     answered = look(url, task)
     assert (answered["attempts"], answered["insight"]["source"]) == (told["attempts"] + 1, "model")
     assert "due" not in answered
+
+
+def test_of_two_gateways_one_dies_and_the_other_follows_its_tasks(flow: Flow, stand_in: StandIn) -> None:
+    endpoints = [{"name": "stand-in", "base_url": stand_in.url, "api_key": "k", "model": "test-1"}]
+    first, second = (f"http://127.0.0.1:{port}" for port in (ports.free(), ports.free()))
+    gateways = [flow.start("gateway", TIDEGATE_HTTP__PORT=url.rpartition(":")[2]) for url in (first, second)]
+    stand_in.default("slow:3")
+    flow.start("worker", "--lane", "analyze", TIDEGATE_LLM__ENDPOINTS=json.dumps(endpoints))
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - 2 * HOUR
+    flow.start("worker", "--lane", "ingest")
+    flow.produce(of_hour("pump-1", start))
+    eventually(flow.drained, "readings are stored")
+    asked = {
+        "device_id": "pump-1",
+        "question": "Is it high?",
+        "from": start.isoformat(),
+        "to": (start + HOUR).isoformat(),
+    }
+    task = ask(first, asked, key="one")["task_id"]
+    assert stand_in.started()
+    gateways[0].kill()
+    # The other one waits for it, hears of its end, and knows the key.
+    assert look(second, f"{task}?wait=30")["state"] == "succeeded"
+    assert ask(second, asked, key="one") == {"task_id": task, "state": "succeeded"}
+    assert len(stand_in.requests()) == 1
