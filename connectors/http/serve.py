@@ -78,15 +78,24 @@ class _Server(uvicorn.Server):
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    # Of a socket that does not say that it is TCP, asyncio does not send small parts at once: each answer in two parts
+    # then waits 40 ms for the client's acknowledgement of the first (Nagle's algorithm against delayed ACKs).
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
     except OSError as error:
+        listener.close()
         if error.errno == errno.EADDRINUSE:
             raise PortTakenError("The gateway", where, "TIDEGATE_HTTP__PORT") from error
         raise ConnectorError(
             f"The gateway cannot listen on {where} ({error.strerror}). Its address is TIDEGATE_HTTP__HOST and"
             " TIDEGATE_HTTP__PORT."
         ) from error
+    return listener
 
 
 def _url(host: str, listener: socket.socket) -> str:

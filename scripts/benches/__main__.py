@@ -14,7 +14,20 @@ from connectors.errors import PortTakenError, UnreachableError
 from schemas.errors import TidegateError
 from streams.settings import SettingsError
 
-BENCHES = ("ingest", "sink", "latency", "publish", "devices", "detect", "analyze", "cost", "pool", "cache", "gateway")
+BENCHES = (
+    "ingest",
+    "sink",
+    "latency",
+    "publish",
+    "devices",
+    "detect",
+    "analyze",
+    "cost",
+    "pool",
+    "cache",
+    "gateway",
+    "read",
+)
 WRONG_USAGE = (PortTakenError, SettingsError, UnreachableError)
 
 

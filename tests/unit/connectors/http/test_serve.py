@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from connectors.errors import ConnectorError, PortTakenError
-from connectors.http.serve import serve
+from connectors.http.serve import _listen, serve
 
 
 def _get(url: str) -> int:
@@ -111,3 +111,20 @@ def test_the_url_can_be_opened(host: str, shown: str) -> None:
     name, _, port = rest.rpartition(":")
     assert (scheme, name) == ("http", shown)
     assert int(port) > 0
+
+
+async def test_what_is_accepted_sends_small_parts_at_once() -> None:
+    without_delay: list[bool] = []
+
+    async def accepted(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        own = writer.get_extra_info("socket")
+        without_delay.append(bool(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
+        writer.close()
+
+    with _listen("127.0.0.1", 0) as listener:
+        async with await asyncio.start_server(accepted, sock=listener):
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            await reader.read()
+            writer.close()
+            await writer.wait_closed()
+    assert without_delay == [True]
