@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from connectors.http import (
     asking,
+    asyncapi,
     devices,
     export,
     feedback,
@@ -59,6 +60,7 @@ def build(parts: Parts) -> FastAPI:
         asking.routes(parts, doors),
         tasks.routes(parts, doors),
         schemas.routes(parts),
+        asyncapi.routes(),
     ):
         app.include_router(router)
     return app

@@ -2,10 +2,13 @@
 
 import http.client
 import json
+import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +28,8 @@ from schemas import codec
 from schemas.models import Reading
 from schemas.registry import READING
 from schemas.topics import Topic
+
+NODE = Path(__file__).parents[2] / "fakes" / "node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +140,24 @@ def in_kafka(kafka: KafkaSettings, topic: str) -> Callable[[], list[Reading]]:
 @pytest.fixture
 def parts(producer: Producer, topic: str, database: DatabaseSettings) -> Parts:
     return Parts(producer=producer, reader=Reader(database), desk=Desk(database), topic=topic)
+
+
+@pytest.fixture(scope="session")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the clients from npm, once for all runs where the cache of npm has them."""
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        pytest.skip("there is no Node")
+    folder = tmp_path_factory.mktemp("node")
+    for name in ("package.json", "package-lock.json", "registry.cjs"):
+        shutil.copy(NODE / name, folder)
+    done = subprocess.run(
+        ["npm", "ci", "--no-audit", "--no-fund", "--prefer-offline"],  # noqa: S607  # whichever there is
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"npm does not install the clients: {done.stderr.strip().splitlines()[-1:]}")
+    return folder

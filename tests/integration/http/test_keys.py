@@ -91,7 +91,7 @@ ROUTES: list[tuple[str, str, object, frozenset[Scope]]] = [
     ("DELETE", "/v1/devices/pump-7", None, frozenset()),
 ]
 OPEN = {"/healthz", "/readyz"}
-REGISTRY = ("/schemas", "/subjects", "/compatibility", "/config")
+REGISTRY = ("/schemas", "/subjects", "/compatibility", "/config", "/asyncapi.json")
 
 
 @pytest.mark.parametrize(("method", "path", "body", "scopes"), ROUTES)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -27,7 +26,6 @@ pytestmark = [pytest.mark.kafka, pytest.mark.database]
 
 Start = Callable[[Parts], Client]
 
-NODE = Path(__file__).parents[2] / "fakes" / "node"
 WRITTEN = {
     "device_id": "pump-7",
     "ts": datetime(2026, 3, 1, tzinfo=UTC),
@@ -104,27 +102,6 @@ def test_what_is_not_ours_is_refused_as_a_registry_does(registry: SchemaRegistry
             answer = gateway.request("POST", path, body.encode(), headers)
             assert answer.status == 422, (path, body)
     assert set(BY_ID) == {version.id for versions in SUBJECTS.values() for version in versions}
-
-
-@pytest.fixture(scope="session")
-def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the clients from npm, once for all runs where the cache of npm has them."""
-    if shutil.which("npm") is None or shutil.which("node") is None:
-        pytest.skip("there is no Node")
-    folder = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "package-lock.json", "registry.cjs"):
-        shutil.copy(NODE / name, folder)
-    done = subprocess.run(
-        ["npm", "ci", "--no-audit", "--no-fund", "--prefer-offline"],  # noqa: S607  # whichever there is
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"npm does not install the clients: {done.stderr.strip().splitlines()[-1:]}")
-    return folder
 
 
 @pytest.mark.timeout(180)
