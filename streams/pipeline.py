@@ -75,6 +75,16 @@ class Pipeline:
         """The gateway's address."""
         return f"http://{self.settings.http.host}:{self.settings.http.port}"
 
+    @property
+    def reached(self) -> str:
+        """The gateway's address, and whether it asks for a key."""
+        how = (
+            "open: who uses this machine needs no key"
+            if self.settings.http.open
+            else "with a key: `tidegate keys create`"
+        )
+        return f"{self.url} ({how})"
+
     def describe(self) -> dict[str, str]:
         """Say where everything is. Passwords of servers that were given stay out of it."""
         own = self._servers

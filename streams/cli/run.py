@@ -82,7 +82,7 @@ def command(
     if fresh:
         _empty(settings.data_dir)
     with contextlib.suppress(StoppedError), stop_signals(), running(settings, say) as pipeline:
-        say(f"dashboard and API: {pipeline.url}")
+        say(f"dashboard and API: {pipeline.reached}")
         with Observer(pipeline.settings) as observer:
             _feed(pipeline, observer, source, once=once, as_json=as_json)
 

@@ -20,6 +20,7 @@ def command(*, as_json: Json = False) -> None:
     settings = load()
     log_to_stderr(settings.log_level)
     with contextlib.suppress(StoppedError), stop_signals(), running(settings, say) as pipeline:
+        say(f"dashboard and API: {pipeline.reached}")
         show(pipeline.describe(), as_json=as_json)
         while True:
             time.sleep(POLL_S)
