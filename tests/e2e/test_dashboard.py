@@ -27,7 +27,8 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 PICTURES = os.environ.get("TIDEGATE_TEST_PICTURES")
 
 
-@pytest.fixture(scope="session")
+# Not longer than this module: while Playwright is there it has an event loop, and no other test could run one.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     found = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
     path = next(filter(None, found), None)
