@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from connectors.clock import SystemClock
+from connectors.http import follow
 from connectors.http.parts import Parts
 from connectors.kafka.settings import KafkaSettings
 from connectors.redis.bell import Bell
@@ -165,7 +166,9 @@ def test_what_is_to_wait_says_so(start: Start, asking: Parts, kafka: KafkaSettin
 
 
 @pytest.fixture
-def with_redis(asking: Parts, own_valkey: OwnValkey) -> Parts:
+def with_redis(asking: Parts, own_valkey: OwnValkey, monkeypatch: pytest.MonkeyPatch) -> Parts:
+    # The store does not ring: here it is looked at, as if a ring had been lost.
+    monkeypatch.setattr(follow, "SELDOM_S", 0.2)
     settings = RedisSettings(url=SecretStr(own_valkey.url))
     bell, results = Bell(settings), Results(settings, SystemClock(), kept_s=100)
     return replace(asking, bell=bell, results=results, beside=(bell, results))
