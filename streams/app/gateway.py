@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from fastapi import FastAPI
@@ -48,7 +49,7 @@ def build(settings: Settings) -> tuple[FastAPI, Sequence[Producer]]:
     async def erase(device_id: str, who: str) -> Mapping[str, int]:
         return await asyncio.to_thread(_erase, settings.database, device_id, who)
 
-    beside = (*parts.beside, overview, remarks)
+    beside: Sequence[AbstractAsyncContextManager[object]] = (*parts.beside, overview, remarks)
     parts = replace(parts, prompt_producer=prompt, overview=overview, remarks=remarks, erase=erase, beside=beside)
     return app.build(parts), (producer, prompt)
 
