@@ -122,6 +122,15 @@ SEMANTIC_STATE = Gauge(
 )
 CACHE_SAVED_USD = Counter("tidegate_cache_saved_usd", "What the answers that were served had cost, in dollars")
 
+# -- telling others ----------------------------------------------------------------------------------------------------
+
+WEBHOOK_ATTEMPTS = Counter(
+    "tidegate_webhook_attempts",
+    "Attempts to deliver messages to webhooks, by how they ended: delivered, failed (it is tried again), dead (it is"
+    " not: it went to dead-letters)",
+    ["hook", "outcome"],
+)
+
 # -- sharing the limits of models --------------------------------------------------------------------------------------
 
 RATES_SHARED = Gauge(

@@ -19,6 +19,7 @@ from connectors.llm.settings import Endpoint, LlmSettings
 from connectors.mqtt.settings import MqttSettings
 from connectors.redis.settings import RedisSettings
 from connectors.timescale.settings import DatabaseSettings
+from connectors.webhooks.settings import Webhook
 from schemas.errors import TidegateError
 
 PREFIX = "TIDEGATE_"
@@ -114,6 +115,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     analyze: AnalyzeSettings = AnalyzeSettings()
     metrics: MetricsSettings = MetricsSettings()
+    webhooks: tuple[Webhook, ...] = ()
 
     @classmethod
     def settings_customise_sources(
@@ -126,6 +128,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take arguments, then the environment."""
         return init_settings, _Environment(settings_cls)
+
+    @field_validator("webhooks")
+    @classmethod
+    def _names_are_of_one_each(cls, webhooks: tuple[Webhook, ...]) -> tuple[Webhook, ...]:
+        if len({hook.name for hook in webhooks}) < len(webhooks):
+            message = "two webhooks have the same name"
+            raise ValueError(message)
+        return webhooks
 
     @field_validator("llm")
     @classmethod

@@ -7,7 +7,15 @@ from connectors.timescale.ledger import Row
 from connectors.timescale.queries import query
 
 # In this order: nothing is left that points at what is gone.
-_STEPS = ("erase_batch_items", "erase_feedback", "erase_tasks", "erase_insights", "erase_readings", "erase_device")
+_STEPS = (
+    "erase_batch_items",
+    "erase_deliveries",
+    "erase_feedback",
+    "erase_tasks",
+    "erase_insights",
+    "erase_readings",
+    "erase_device",
+)
 _COUNTED = {"erase_tasks": "tasks", "erase_insights": "insights", "erase_readings": "readings"}
 
 

@@ -1,12 +1,14 @@
 """The table `insights`: written once, the first one to arrive stands."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from psycopg import Connection
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from connectors.errors import ConnectorError
+from connectors.timescale import deliveries
+from connectors.timescale.deliveries import Delivery
 from connectors.timescale.ledger import Row
 from connectors.timescale.queries import query
 from schemas.models import Insight
@@ -15,12 +17,30 @@ from schemas.models import Insight
 _DETAIL = ("probable_causes", "recommended_actions", "confidence", "topic", "partition", "first_offset", "last_offset")
 
 
-def store(connection: "Connection[Row]", insights: Sequence[Insight]) -> dict[str, Insight]:
-    """Store insights and give those that stand, by id: these, or the ones that were there first with the same id."""
+Announce = Callable[[Insight], Sequence[Delivery]]
+
+
+def nobody(_: Insight) -> Sequence[Delivery]:
+    """Tell nobody."""
+    return ()
+
+
+def store(
+    connection: "Connection[Row]", insights: Sequence[Insight], announce: Announce = nobody
+) -> dict[str, Insight]:
+    """Store insights and give those that stand, by id: these, or the ones that were there first with the same id.
+
+    `announce` says who is to be told of one that is new; that is stored with it.
+    """
     with connection.transaction(), connection.cursor() as cursor:
         # In the order of their ids, or two workers that store the same ones could wait for each other.
         ordered = sorted(insights, key=lambda insight: insight.id)
-        cursor.executemany(query("insert_insight"), [_row(insight) for insight in ordered])
+        cursor.executemany(query("insert_insight"), [_row(insight) for insight in ordered], returning=True)
+        told: list[Delivery] = []
+        for insight in ordered:
+            told += announce(insight) if cursor.rowcount else ()
+            cursor.nextset()
+        deliveries.add(cursor, told)
     stand = standing(connection, [insight.id for insight in insights])
     for insight in insights:
         if insight.id not in stand:

@@ -1,6 +1,5 @@
 """The table `cache_orders`: answers that people purged or corrected, for all workers to hear of; and `feedback`."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,8 +27,6 @@ class CacheOrders:
     def __init__(self, settings: DatabaseSettings) -> None:
         """Nothing is connected yet; it will be when it is first used."""
         self._pool = Pool(settings, "cache-orders", size=1, read_only=False)
-        self._opening = asyncio.Lock()
-        self._is_open = False
 
     async def since(self, seen: datetime | None, *, kept: timedelta) -> list[CacheOrder]:
         """Give what was said since the last order that was seen, some of it again; at first, all that may still matter.
@@ -64,8 +61,4 @@ class CacheOrders:
         await self._pool.close()
 
     async def _run(self, name: str, values: Mapping[str, object]) -> list[dict[str, Any]]:
-        async with self._opening:
-            if not self._is_open:
-                await self._pool.open()
-                self._is_open = True
         return await self._pool.run(query(name), values)

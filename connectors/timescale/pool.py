@@ -1,5 +1,6 @@
 """A pool of connections for many tasks of one event loop, which says clearly why it cannot be used."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ class Pool:
     """Connections to one database."""
 
     def __init__(self, settings: DatabaseSettings, name: str, *, size: int, read_only: bool) -> None:
-        """Nothing is connected yet.
+        """Nothing is connected yet; it will be when it is first used, if nobody opens it before.
 
         Raises:
             ConnectorError: the address is not that of a PostgreSQL database.
@@ -36,10 +37,25 @@ class Pool:
         self._size = size
         self._options = _READ_ONLY if read_only else _OPTIONS
         self._pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] | None = None
+        self._opening = asyncio.Lock()
+        self._is_closed = False
 
     async def open(self) -> None:
         """Begin to connect, without waiting for it: a database that is away now may come."""
-        self._pool = AsyncConnectionPool(
+        await self._opened()
+
+    async def _opened(self) -> "AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]":
+        async with self._opening:
+            if self._is_closed:
+                raise ConnectorError(f"the connections for {self._name} are closed")
+            if self._pool is None:
+                pool = self._made()
+                await pool.open()
+                self._pool = pool
+            return self._pool
+
+    def _made(self) -> "AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]":
+        return AsyncConnectionPool(
             self._settings.url.get_secret_value(),
             min_size=1,
             max_size=self._size,
@@ -55,11 +71,11 @@ class Pool:
             name=self._name,
             open=False,
         )
-        await self._pool.open()
 
     async def close(self) -> None:
-        """End the connections."""
-        pool, self._pool = self._pool, None
+        """End the connections, for good."""
+        async with self._opening:
+            pool, self._pool, self._is_closed = self._pool, None, True
         if pool is not None:
             await pool.close()
 
@@ -71,13 +87,12 @@ class Pool:
         Raises:
             SlowDownError: the database is too busy, or the answer takes too long.
             UnreachableError: no connection can be had.
-            ConnectorError: the database's schema is not ours.
+            ConnectorError: the database's schema is not ours, or the pool was closed.
 
         """
-        if self._pool is None:
-            raise ConnectorError(f"the {self._name} is not open")
+        pool = self._pool or await self._opened()
         try:
-            async with self._pool.connection(wait_s) as connection, connection.cursor(row_factory=dict_row) as cursor:
+            async with pool.connection(wait_s) as connection, connection.cursor(row_factory=dict_row) as cursor:
                 await cursor.execute(statement, parameters)
                 return [] if cursor.description is None else await cursor.fetchall()
         except TooManyRequests as error:

@@ -124,7 +124,8 @@ insert into insights (id, request_id, region, tenant, device_id, metric, window_
 values (%(id)s, %(request_id)s, %(region)s, %(tenant)s, %(device_id)s, %(metric)s, %(window_start)s, %(window_end)s,
         %(kind)s, %(severity)s, %(summary)s, %(source)s, %(model)s, %(prompt_hash)s, %(prompt_tokens)s,
         %(completion_tokens)s, %(cost_usd)s, %(latency_s)s, %(created)s, %(detail)s)
-on conflict (id) do nothing;
+on conflict (id) do nothing
+returning id::text;
 
 -- name: standing_insights
 select id::text, request_id::text, region, tenant, device_id, metric, window_start, window_end, kind, severity, summary,
@@ -602,6 +603,55 @@ select device_id, tenant from devices where device_id = any(%(ids)s);
 insert into devices (device_id, tenant, first_seen, last_seen)
 select id, %(tenant)s, %(at)s, %(at)s from unnest(%(ids)s::text[]) as id
 on conflict (device_id) do nothing;
+
+-- name: add_delivery
+insert into webhook_deliveries (hook, id, device_id, body, due, created, updated)
+values (%(hook)s, %(id)s, %(device_id)s, %(body)s, %(created)s, %(created)s, %(created)s)
+on conflict do nothing;
+
+-- name: take_deliveries
+update webhook_deliveries as d
+set attempts = d.attempts + 1, due = %(until)s
+from (
+    select hook, id from webhook_deliveries
+    where hook = %(hook)s and state = 'waiting' and due <= %(now)s
+    order by due
+    limit %(limit)s
+    for update skip locked
+) as mine
+where d.hook = mine.hook and d.id = mine.id
+returning d.id::text, d.device_id, d.body, d.attempts;
+
+-- name: settle_deliveries
+update webhook_deliveries as d
+set state = f.state, due = f.due, error = f.error, updated = %(now)s
+from unnest(%(ids)s::uuid[], %(states)s::text[], %(dues)s::timestamptz[], %(errors)s::text[])
+     as f (id, state, due, error)
+where d.hook = %(hook)s and d.id = f.id and d.state = 'waiting';
+
+-- name: forget_deliveries
+delete from webhook_deliveries where state <> 'waiting' and updated < %(before)s;
+
+-- name: count_deliveries
+select hook, state, count(*) as messages, min(created) as oldest,
+       (array_agg(error order by updated desc) filter (where error is not null))[1] as error
+from webhook_deliveries
+group by hook, state
+order by hook, state;
+
+-- name: revive_deliveries
+with revived as (
+    update webhook_deliveries set state = 'waiting', attempts = 0, due = %(now)s, updated = %(now)s
+    where state = 'dead' and (%(hook)s::text is null or hook = %(hook)s)
+    returning hook
+), told as (
+    insert into audit (who, action, detail)
+    select %(who)s, 'webhooks retry', jsonb_build_object('hook', %(hook)s::text, 'messages', count(*)) from revived
+)
+select count(*) as revived from revived;
+
+-- name: erase_deliveries
+delete from webhook_deliveries where device_id = %(device_id)s;
 
 -- name: erase_batch_items
 delete from batch_items where request_id in (select id from tasks where device_id = %(device_id)s);

@@ -4,7 +4,6 @@ A question is looked up by its gate, an index like any other: those behind one g
 pgvector, an HNSW index (Malkov and Yashunin, 2018) finds the most similar ones whatever their gate, for people to see.
 """
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -37,8 +36,6 @@ class Questions:
     def __init__(self, settings: DatabaseSettings) -> None:
         """Nothing is connected yet; it will be when it is first used."""
         self._pool = Pool(settings, "questions", size=CONNECTIONS, read_only=False)
-        self._opening = asyncio.Lock()
-        self._is_open = False
 
     async def alike(self, gate: str, *, most: int) -> list[Question]:
         """Give the newest questions of a gate that have not expired."""
@@ -92,10 +89,6 @@ class Questions:
         await self._pool.close()
 
     async def _run(self, name: str, values: Mapping[str, object], **words: str) -> list[dict[str, Any]]:
-        async with self._opening:
-            if not self._is_open:
-                await self._pool.open()
-                self._is_open = True
         return await self._pool.run(query(name, **words), values)
 
 

@@ -20,6 +20,7 @@ from connectors.timescale import batches, devices, insights, ledger, policies, s
 from connectors.timescale.batches import Ended, Item, Open, Placed, Planned, Waiting
 from connectors.timescale.connection import connect, kind_of
 from connectors.timescale.devices import DeviceKnown, DeviceSeen, Limits
+from connectors.timescale.insights import Announce, nobody
 from connectors.timescale.ledger import Counts, Marks, PartitionKey, Row
 from connectors.timescale.schedules import Schedule, Work
 from connectors.timescale.settings import DatabaseSettings
@@ -97,9 +98,9 @@ class Store:
         """Give the insights that stand under these ids (`insights.standing`)."""
         return self._do(lambda c: insights.standing(c, insight_ids))
 
-    def store_insights(self, new: Sequence[Insight]) -> dict[str, Insight]:
+    def store_insights(self, new: Sequence[Insight], announce: Announce = nobody) -> dict[str, Insight]:
         """Store insights and give those that stand, by id (`insights.store`)."""
-        return self._do(lambda c: insights.store(c, new))
+        return self._do(lambda c: insights.store(c, new, announce))
 
     def windows(self, wanted: Sequence[Window]) -> list[list[Bucket]]:
         """Read windows of the readings (`windows.read`)."""

@@ -4,7 +4,6 @@ A worker is granted a part of the budgets, of the whole and of its tenant at onc
 whatever workers do at the same time, they are never granted more than there is. The day is the database's, in UTC.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import date
@@ -26,8 +25,6 @@ class Treasury:
     def __init__(self, settings: DatabaseSettings) -> None:
         """Nothing is connected yet; it will be when it is first used."""
         self._pool = Pool(settings, "treasury", size=CONNECTIONS, read_only=False)
-        self._opening = asyncio.Lock()
-        self._is_open = False
 
     async def close(self) -> None:
         """End the connections."""
@@ -62,10 +59,6 @@ class Treasury:
         await self._run("record_spend", values)
 
     async def _run(self, name: str, values: Mapping[str, object]) -> list[dict[str, Any]]:
-        async with self._opening:
-            if not self._is_open:
-                await self._pool.open()
-                self._is_open = True
         return await self._pool.run(query(name), values)
 
 

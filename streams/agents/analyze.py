@@ -26,6 +26,7 @@ from connectors.clock import Clock
 from connectors.errors import ConnectorError, SlowDownError
 from connectors.kafka.producer import Outgoing, Producer
 from connectors.llm.prices import Usage
+from connectors.timescale.insights import Announce, nobody
 from connectors.timescale.store import Store
 from connectors.timescale.tasks import Postponed, Tried
 from schemas.codec import decode, encode
@@ -74,6 +75,8 @@ class Outside:
     takes_batches: Callable[[], bool] = lambda: False
     # Tells who waits for a task that something has happened to it.
     ring: Callable[[str], None] = lambda _: None
+    # Says which webhooks are to be told of an insight.
+    announce: Announce = nobody
 
 
 class Analyst:
@@ -84,7 +87,7 @@ class Analyst:
         self._outside = outside
         self._region = region
         self._talks = Talks(outside.memory)
-        self._filing = Filing(outside.store, outside.clock, outside.ring)
+        self._filing = Filing(outside.store, outside.clock, outside.ring, outside.announce)
 
     async def start(self) -> None:
         """Be ready to work."""

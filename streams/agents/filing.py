@@ -10,6 +10,7 @@ from functools import partial
 
 from connectors.clock import Clock
 from connectors.timescale.batches import Item
+from connectors.timescale.insights import Announce, nobody
 from connectors.timescale.store import Store
 from connectors.timescale.tasks import Postponed, Tried
 from schemas.models import AnalysisRequest, Insight
@@ -36,9 +37,13 @@ class Past:
 class Filing:
     """Reads and writes; for one event loop. Its methods raise what the store's do."""
 
-    def __init__(self, store: Store, clock: Clock, ring: Callable[[str], None]) -> None:
-        """Nothing is connected yet. The store is for one thread: this one's. `ring` tells who waits for a task."""
+    def __init__(self, store: Store, clock: Clock, ring: Callable[[str], None], announce: Announce = nobody) -> None:
+        """Nothing is connected yet. The store is for one thread: this one's.
+
+        `ring` tells who waits for a task; `announce` says who is to be told of an insight.
+        """
         self._store = store
+        self._announce = announce
         self._ring = ring
         self._clock = clock
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="analyze")
@@ -94,7 +99,8 @@ class Filing:
         asked = [request.id for request, _ in answers if request.question is not None]
         tried = self._store.tried_tasks(asked) if asked else {}
         ended = {task for task, one in tried.items() if one.ended}
-        stand = self._store.store_insights([answer for request, answer in answers if request.id not in ended])
+        new = [answer for request, answer in answers if request.id not in ended]
+        stand = self._store.store_insights(new, self._announce)
         return [stand.get(answer.id) for _, answer in answers]
 
     def _begin(self, requests: Sequence[AnalysisRequest]) -> list[None]:

@@ -9,7 +9,7 @@ from schemas.codec import encode
 from schemas.fields import deterministic_id
 from schemas.instants import from_micros
 from schemas.models import DeadLetter, Reading
-from schemas.topics import DEAD_LETTERS, READINGS
+from schemas.topics import DEAD_LETTERS, INSIGHTS, READINGS
 from streams.columns.batch import Poison, RawBatch
 
 
@@ -55,3 +55,23 @@ def of_conflicts(conflicts: Sequence[Conflict], *, region: str, clock: Clock) ->
         )
         letters.append(Outgoing(DEAD_LETTERS.name, lost.device_id.encode(), encode(letter)))
     return letters
+
+
+def of_undelivered(  # noqa: PLR0913  # each is a fact of its own
+    hook: str, insight_id: str, device_id: str, body: str, *, error: str, region: str, clock: Clock
+) -> Outgoing:
+    """Make a letter for a message that a webhook has not taken; its id is the webhook and the insight."""
+    key = device_id.encode()
+    letter = DeadLetter(
+        id=deterministic_id("webhook", hook, insight_id),
+        region=region,
+        stage="webhook",
+        reason="undelivered",
+        detail=f"{hook}: {error}",
+        topic=INSIGHTS.name,
+        key=key,
+        value=body.encode(),
+        headers={"webhook": hook.encode(), "webhook-id": insight_id.encode()},
+        created=clock.now(),
+    )
+    return Outgoing(DEAD_LETTERS.name, key, encode(letter))

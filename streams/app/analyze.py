@@ -15,7 +15,7 @@ from streams.agents.keeping import Keeping
 from streams.agents.packing import Packer
 from streams.agents.retries import Retries
 from streams.agents.summaries import Every, Summaries
-from streams.app import keeping, models
+from streams.app import keeping, models, webhooks
 from streams.app.lane import Lane
 from streams.lane.app import LaneOptions
 from streams.settings import LaneName, Settings
@@ -57,6 +57,9 @@ def build(settings: Settings) -> Lane:
         outside = replace(outside, model=Keeping(packer, kept.cache, asked.pool.models, kept.meaning))
     if asked is not None:
         outside = replace(outside, memory=asked.memory, takes_batches=asked.take_batches)
+    hooks = webhooks.build(settings, producer)
+    schedules += hooks.upkeep
+    outside = replace(outside, announce=hooks.announce)
     bell = None
     if settings.redis.url.get_secret_value():
         bell = Bell(settings.redis)
@@ -66,5 +69,5 @@ def build(settings: Settings) -> Lane:
     group = settings.kafka.group(LaneName.ANALYZE)
     options = LaneOptions(group, ANALYSIS_REQUESTS.name, REQUESTS_A_BATCH, without_position="earliest")
     app = lane.app(settings.kafka, options)
-    app.endings = [part.close for part in (kept, asked, bell) if part is not None]
+    app.endings = [part.close for part in (hooks, kept, asked, bell) if part is not None]
     return Lane(app, producer, stores)

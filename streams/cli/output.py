@@ -72,6 +72,8 @@ def bar(what: str, total: int | None, *, hidden: bool) -> Iterator[Callable[[int
 def log_to_stderr(level: str) -> None:
     """Send the log to standard error, a line a record."""
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    # At INFO it writes whole addresses, which of webhooks and endpoints may be secrets.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def mark_ready(file: Path | None) -> None:

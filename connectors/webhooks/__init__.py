@@ -1,0 +1,1 @@
+"""Webhooks: what is urgent, pushed to whoever is to act on it."""

@@ -1,0 +1,76 @@
+"""One attempt to deliver a message, and what became of it."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from connectors.clock import Clock
+from connectors.webhooks.message import headers
+from connectors.webhooks.settings import Webhook, key_of
+
+# What asks for a pause says so in this many seconds at the most.
+LONGEST_PAUSE_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an attempt. Without an `error` the message has arrived."""
+
+    error: str | None = None
+    # The receiver wants no more messages of this kind.
+    is_final: bool = False
+    # For how many seconds it asked to be left alone.
+    pause_s: float = 0.0
+
+
+class Sender:
+    """Delivers to one address; for one event loop. Follows no redirection, and reads nothing of an answer's body."""
+
+    def __init__(self, hook: Webhook, clock: Clock) -> None:
+        """Nothing is connected yet."""
+        self._hook = hook
+        self._clock = clock
+        self._key = key_of(hook.secret)
+        self._client = httpx.AsyncClient(timeout=hook.timeout_s, follow_redirects=False)
+
+    async def send(self, message_id: str, body: str) -> Outcome:
+        """Try once. Never fails: why a message has not arrived stands in what is given."""
+        signed = headers(message_id, body, self._key, self._clock.now())
+        url = self._hook.url.get_secret_value()
+        try:
+            async with self._client.stream("POST", url, content=body.encode(), headers=signed) as answer:
+                return _outcome(answer)
+        except httpx.TimeoutException:
+            return Outcome(f"no answer within {self._hook.timeout_s:g} s")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            # The message of the error may have the address.
+            return Outcome(f"it cannot be reached ({type(error).__name__})")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connections."""
+        await self._client.aclose()
+
+
+def _outcome(answer: httpx.Response) -> Outcome:
+    if answer.is_success:
+        return Outcome()
+    error = f"it answered {answer.status_code}"
+    if answer.status_code == HTTPStatus.GONE:
+        return Outcome(error, is_final=True)
+    try:
+        pause_s = float(answer.headers.get("retry-after", "0"))
+    except ValueError:
+        pause_s = 0.0
+    # Written this way round, what is not a number is no pause.
+    return Outcome(error, pause_s=min(pause_s, LONGEST_PAUSE_S) if pause_s > 0 else 0.0)
