@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from schemas.errors import PoisonError
 from schemas.models import Record
-from schemas.registry import BY_ID, CURRENT, SchemaVersion
+from schemas.registry import CURRENT, SchemaVersion, of_wire_id
 
 R = TypeVar("R", bound=Record)
 
@@ -33,7 +33,7 @@ def encode(record: Record) -> bytes:
     """Write one record with the current version of its schema."""
     version = CURRENT[type(record)]
     out = io.BytesIO()
-    out.write(frame(version.id))
+    out.write(frame(version.wire_id))
     fastavro.schemaless_writer(out, version.parsed, record.model_dump())
     return out.getvalue()
 
@@ -50,7 +50,7 @@ def schema_of(data: bytes) -> SchemaVersion:
     magic, schema_id = HEADER.unpack_from(data)
     if magic != MAGIC:
         raise PoisonError("framing", f"the first byte is {magic}, not {MAGIC}")
-    version = BY_ID.get(schema_id)
+    version = of_wire_id(schema_id)
     if version is None:
         raise PoisonError("schema", f"unknown schema id {schema_id}")
     return version

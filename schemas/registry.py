@@ -1,10 +1,13 @@
 """Which Avro schema has which id: fixed, the same in every region, and never reused.
 
+Only where the settings name a registry that gives ids of its own (`adopt`), records are written with those.
+
 A version that has been published is never edited. A change is a new file `<name>.v<n+1>.avsc` with the next id, which
 must be able to read what every earlier version wrote (a test proves it).
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -25,6 +28,11 @@ class SchemaVersion:
     name: str
     version: int
     model: type[Record]
+
+    @property
+    def wire_id(self) -> int:
+        """The id that stands in front of records: its own, or that of the registry whose ids were adopted."""
+        return _adopted.get(self.id, self.id)
 
     @property
     def text(self) -> str:
@@ -102,3 +110,20 @@ PUBLISHED: tuple[SchemaVersion, ...] = (
 
 BY_ID: dict[int, SchemaVersion] = {version.id: version for version in PUBLISHED}
 CURRENT: dict[type[Record], SchemaVersion] = {version.model: version for version in PUBLISHED}
+
+# The ids of a registry by ours, and what they stand for.
+_adopted: dict[int, int] = {}
+_by_adopted: dict[int, SchemaVersion] = {}
+
+
+def adopt(ids: Mapping[int, int]) -> None:
+    """Write records with the ids of a registry, given by ours, in this process from now on; both are read."""
+    _adopted.clear()
+    _adopted.update(ids)
+    _by_adopted.clear()
+    _by_adopted.update({theirs: BY_ID[ours] for ours, theirs in ids.items()})
+
+
+def of_wire_id(schema_id: int) -> SchemaVersion | None:
+    """Find the schema that a record names: by an id that was adopted, else by one of ours."""
+    return _by_adopted.get(schema_id) or BY_ID.get(schema_id)

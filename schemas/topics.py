@@ -1,9 +1,10 @@
 """The one list of topics: what is in them, how they are cut, how long they are kept."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from schemas.registry import ANALYSIS_REQUEST, DEAD_LETTER, INSIGHT, READING, SchemaVersion
+from schemas.registry import ANALYSIS_REQUEST, DEAD_LETTER, INSIGHT, PUBLISHED, READING, SchemaVersion
 
 DEFAULT_PARTITIONS = 8
 MAX_MESSAGE_BYTES = 1024 * 1024
@@ -51,3 +52,9 @@ DEAD_LETTERS = Topic(
 
 TOPICS: tuple[Topic, ...] = (READINGS, ANALYSIS_REQUESTS, INSIGHTS, DEAD_LETTERS)
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}
+
+# The versions of each subject, oldest first. The usual naming: a topic's values have the subject `<topic>-value`.
+SUBJECTS: Mapping[str, tuple[SchemaVersion, ...]] = {
+    f"{topic.name}-value": tuple(version for version in PUBLISHED if version.name == topic.schema.name)
+    for topic in TOPICS
+}

@@ -18,6 +18,7 @@ from connectors.kafka.settings import KafkaSettings
 from connectors.llm.settings import Endpoint, LlmSettings
 from connectors.mqtt.settings import MqttSettings
 from connectors.redis.settings import RedisSettings
+from connectors.registry.settings import RegistrySettings
 from connectors.timescale.settings import DatabaseSettings
 from connectors.webhooks.settings import Webhook
 from schemas.errors import TidegateError
@@ -110,6 +111,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     mqtt: MqttSettings = MqttSettings()
     http: HttpSettings = HttpSettings()
+    registry: RegistrySettings = RegistrySettings()
     llm: LlmSettings = LlmSettings()
     cache: CacheSettings = CacheSettings()
     ingest: IngestSettings = IngestSettings()

@@ -1,25 +1,15 @@
-"""Which schemas a topic's subject has, and whether one is among them or fits. Pure.
-
-The usual naming: a topic's values have the subject `<topic>-value`.
-"""
+"""Which schemas a topic's subject has, and whether one is among them or fits. Pure."""
 
 import json
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from schemas.compatibility import incompatibilities
-from schemas.registry import PUBLISHED, SchemaVersion
-from schemas.topics import TOPICS
+from schemas.registry import SchemaVersion
+from schemas.topics import SUBJECTS
 
 # The registry's own codes.
 SUBJECT_NOT_FOUND, VERSION_NOT_FOUND, SCHEMA_NOT_FOUND = 40401, 40402, 40403
 INVALID_SCHEMA, READ_ONLY = 42201, 42205
-
-# Oldest first.
-SUBJECTS: Final[Mapping[str, tuple[SchemaVersion, ...]]] = {
-    f"{topic.name}-value": tuple(version for version in PUBLISHED if version.name == topic.schema.name)
-    for topic in TOPICS
-}
 
 
 class RegistryError(Exception):
@@ -97,4 +87,4 @@ def incompatible(written: SchemaVersion, given: object) -> list[str]:
 
 def described(subject: str, one: SchemaVersion) -> dict[str, object]:
     """Say all of a version."""
-    return {"subject": subject, "version": one.version, "id": one.id, "schema": one.text}
+    return {"subject": subject, "version": one.version, "id": one.wire_id, "schema": one.text}

@@ -12,8 +12,9 @@ from fastapi.responses import JSONResponse, Response
 
 from connectors.http import body, registry
 from connectors.http.parts import Parts
-from connectors.http.registry import READ_ONLY, SCHEMA_NOT_FOUND, SUBJECTS, RegistryError
-from schemas.registry import BY_ID
+from connectors.http.registry import READ_ONLY, SCHEMA_NOT_FOUND, RegistryError
+from schemas.registry import of_wire_id
+from schemas.topics import SUBJECTS
 
 MEDIA_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 KINDS: Final = frozenset({MEDIA_TYPE, "application/vnd.schemaregistry+json", body.JSON})
@@ -47,7 +48,7 @@ def _by_id() -> APIRouter:
     @router.get("/ids/{schema_id}")
     async def by_id(schema_id: int) -> JSONResponse:
         """Give the schema that records with this id were written with."""
-        version = BY_ID.get(schema_id)
+        version = of_wire_id(schema_id)
         if version is None:
             raise _no_schema(schema_id)
         return _answer({"schema": version.text})
@@ -59,7 +60,7 @@ def _by_id() -> APIRouter:
             {"subject": subject, "version": version.version}
             for subject, versions in SUBJECTS.items()
             for version in versions
-            if version.id == schema_id
+            if schema_id in {version.id, version.wire_id}
         ]
         if not found:
             raise _no_schema(schema_id)
@@ -113,7 +114,7 @@ def _of_clients(parts: Parts) -> APIRouter:
         """Give the id of a schema that is one of the subject's; others are not taken."""
         registry.versions(subject)
         try:
-            return _answer({"id": registry.same(subject, await given(http)).id})
+            return _answer({"id": registry.same(subject, await given(http)).wire_id})
         except RegistryError as error:
             if error.code != SCHEMA_NOT_FOUND:
                 raise

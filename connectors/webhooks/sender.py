@@ -5,7 +5,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
-import httpx
+import httpx2
 
 from connectors.clock import Clock
 from connectors.webhooks.message import headers
@@ -34,7 +34,7 @@ class Sender:
         self._hook = hook
         self._clock = clock
         self._key = key_of(hook.secret)
-        self._client = httpx.AsyncClient(timeout=hook.timeout_s, follow_redirects=False)
+        self._client = httpx2.AsyncClient(timeout=hook.timeout_s, follow_redirects=False)
 
     async def send(self, message_id: str, body: str) -> Outcome:
         """Try once. Never fails: why a message has not arrived stands in what is given."""
@@ -43,9 +43,9 @@ class Sender:
         try:
             async with self._client.stream("POST", url, content=body.encode(), headers=signed) as answer:
                 return _outcome(answer)
-        except httpx.TimeoutException:
+        except httpx2.TimeoutException:
             return Outcome(f"no answer within {self._hook.timeout_s:g} s")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             # The message of the error may have the address.
             return Outcome(f"it cannot be reached ({type(error).__name__})")
 
@@ -62,7 +62,7 @@ class Sender:
         await self._client.aclose()
 
 
-def _outcome(answer: httpx.Response) -> Outcome:
+def _outcome(answer: httpx2.Response) -> Outcome:
     if answer.is_success:
         return Outcome()
     error = f"it answered {answer.status_code}"

@@ -6,7 +6,7 @@ from types import FrameType
 
 from connectors.kafka.producer import Producer
 from connectors.mqtt.bridge import Bridge
-from streams import reachable
+from streams import reachable, registered
 from streams.cli.output import ReadyFile, log_to_stderr, mark_ready
 from streams.settings import load
 
@@ -20,6 +20,7 @@ def command(ready_file: ReadyFile = None) -> None:
     settings = load()
     log_to_stderr(settings.log_level)
     reachable.check(settings)
+    registered.adopt(settings)
     producer = Producer(settings.kafka)
     bridge = Bridge(settings.mqtt, producer, region=settings.region)
 

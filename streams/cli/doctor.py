@@ -21,7 +21,7 @@ from connectors.timescale.connection import DatabaseKind, connect, kind_of
 from connectors.timescale.migrate import pending
 from schemas.errors import TidegateError
 from schemas.topics import TOPICS
-from streams import reachable
+from streams import reachable, registered
 from streams.cli.output import Json, show
 from streams.settings import Settings, load
 
@@ -141,6 +141,14 @@ def _mqtt(settings: Settings) -> Iterator[Finding]:
     yield Finding("MQTT", fine=True, seen=f"answers at {settings.mqtt.host}:{settings.mqtt.port}")
 
 
+def _registry(settings: Settings) -> Iterator[Finding]:
+    if not settings.registry.url:
+        yield Finding("Registry", fine=True, seen="no address is set: the gateway is one, with ids of ours")
+        return
+    ids = registered.adopt(settings)
+    yield Finding("Registry", fine=True, seen=f"has our {len(ids)} schemas, at {settings.registry.url}")
+
+
 def _models(settings: Settings, *, calls: bool) -> Iterator[Finding]:
     file = settings.llm.endpoints_file
     endpoints = settings.llm.endpoints if file is None else roster.read(file)
@@ -183,4 +191,4 @@ def _minutes(settings: Settings, endpoints: Sequence[Endpoint]) -> Iterator[Find
 
 
 # Models are looked at last, and with an option.
-CHECKS: tuple[Check, ...] = (_python, _kafka, _database, _redis, _mqtt)
+CHECKS: tuple[Check, ...] = (_python, _kafka, _database, _redis, _mqtt, _registry)

@@ -4,7 +4,7 @@ import gc
 import logging
 
 from connectors.http.serve import serve
-from streams import reachable
+from streams import reachable, registered
 from streams.app.gateway import build
 from streams.cli.output import ReadyFile, log_to_stderr, mark_ready, say
 from streams.settings import load
@@ -19,6 +19,7 @@ def command(ready_file: ReadyFile = None) -> None:
     settings = load()
     log_to_stderr(settings.log_level)
     reachable.check(settings)
+    registered.adopt(settings)
     if settings.http.open:
         log.warning("the gateway asks nobody for a key: whoever uses this machine may write and read")
     gateway, producers = build(settings)

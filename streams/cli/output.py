@@ -73,7 +73,7 @@ def log_to_stderr(level: str) -> None:
     """Send the log to standard error, a line a record."""
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     # At INFO it writes whole addresses, which of webhooks and endpoints may be secrets.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 def mark_ready(file: Path | None) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from connectors.kafka.admin import Admin
 from connectors.kafka.producer import Producer
-from streams import reachable
+from streams import reachable, registered
 from streams.cli.output import Json, UsageError, bar, log_to_stderr, show
 from streams.feed.csv_file import CsvFile
 from streams.feed.senders import Confirmed, HttpSender, KafkaSender, MqttSender, Sender
@@ -89,6 +89,7 @@ def _open(settings: Settings, via: Via, url: str, confirmed: Confirmed) -> Sende
     if via is Via.HTTP:
         return HttpSender(url or f"http://{settings.http.host}:{settings.http.port}", confirmed, settings.http.key)
     reachable.check(settings)
+    registered.adopt(settings)
     if via is Via.KAFKA:
         if not settings.kafka.bootstrap_servers:
             raise UsageError("Where is Kafka? Set TIDEGATE_KAFKA__BOOTSTRAP_SERVERS (`tidegate up` prints it).")

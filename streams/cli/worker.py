@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from connectors import metrics
-from streams import reachable
+from streams import reachable, registered
 from streams.cli.output import ReadyFile, StoppedError, log_to_stderr, mark_ready, stop_signals
 from streams.settings import LaneName, load
 
@@ -37,6 +37,7 @@ def command(
     settings = load()
     log_to_stderr(settings.log_level)
     reachable.check(settings)
+    registered.adopt(settings)
     if lane is Lanes.ALL:
         raise typer.Exit(_both())
     if settings.metrics.port is not None:

@@ -15,7 +15,6 @@ from schemas.errors import PoisonError
 from schemas.registry import READING
 from streams.columns.batch import Bool, Int64, Poison, RawBatch, Records
 
-_FRAME = frame(READING.id)
 _SCHEMA = READING.text
 _COLUMNS: pa.Schema = pyruhvro.deserialize_array([], _SCHEMA).schema
 
@@ -45,7 +44,7 @@ def decode(batch: RawBatch) -> tuple[Records, list[Poison]]:
 
 def _framed(values: pa.BinaryArray) -> Bool:
     """Say which values begin as a reading of today's schema does."""
-    return np.asarray(pc.starts_with(values, pattern=_FRAME).fill_null(False), dtype=np.bool_)  # noqa: FBT003  # pyarrow takes it by position
+    return np.asarray(pc.starts_with(values, pattern=frame(READING.wire_id)).fill_null(False), dtype=np.bool_)  # noqa: FBT003  # pyarrow takes it by position
 
 
 def _decode_fast(bodies: list[bytes], lengths: Int64, positions: Int64) -> tuple[list[Records], list[int]]:

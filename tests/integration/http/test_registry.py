@@ -15,11 +15,11 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.serialization import MessageField, SerializationContext, StringSerializer
 
 from connectors.http.parts import Parts
-from connectors.http.registry import SUBJECTS
 from connectors.kafka.settings import KafkaSettings
 from schemas import codec
 from schemas.models import Reading
 from schemas.registry import BY_ID, READING
+from schemas.topics import SUBJECTS
 from tests.integration.http.conftest import Client
 
 pytestmark = [pytest.mark.kafka, pytest.mark.database]

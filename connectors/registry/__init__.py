@@ -1,0 +1,1 @@
+"""A schema registry of somebody else: Confluent's, Karapace, Apicurio (its `ccompat` API)."""
