@@ -21,6 +21,8 @@ class Scope(StrEnum):
     INGEST = "ingest"
     ASK = "ask"
     READ = "read"
+    # How everything does, in numbers: for Prometheus.
+    METRICS = "metrics"
     # All of it, for every tenant.
     ADMIN = "admin"
 

@@ -1,6 +1,6 @@
 """What a process tells Prometheus about itself: every metric is declared here, and nowhere else."""
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest, start_http_server
 
 from connectors.errors import PortTakenError
 
@@ -122,6 +122,24 @@ SEMANTIC_STATE = Gauge(
 )
 CACHE_SAVED_USD = Counter("tidegate_cache_saved_usd", "What the answers that were served had cost, in dollars")
 
+# -- the gateway -------------------------------------------------------------------------------------------------------
+
+HTTP_REQUESTS = Counter(
+    "tidegate_http_requests", "Requests that were answered, by route, method and status", ["route", "method", "status"]
+)
+HTTP_SECONDS = Histogram(
+    "tidegate_http_seconds",
+    "How long it took until an answer began, by route",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
+)
+HTTP_READINGS = Counter(
+    "tidegate_http_readings",
+    "Readings that came in: accepted (Kafka has them), refused (they cannot be used)",
+    ["outcome"],
+)
+HTTP_FOLLOWING = Gauge("tidegate_http_following", "Requests that wait for a task's end, or follow it")
+
 # -- telling others ----------------------------------------------------------------------------------------------------
 
 WEBHOOK_ATTEMPTS = Counter(
@@ -137,6 +155,11 @@ RATES_SHARED = Gauge(
     "tidegate_rates_shared",
     "1 while the limits per minute are shared through Redis, 0 while Redis is away and this worker keeps to its share",
 )
+
+
+def text() -> tuple[bytes, str]:
+    """Give all of them as Prometheus reads them, and the type of that text."""
+    return generate_latest(), CONTENT_TYPE_LATEST
 
 
 def serve(host: str, port: int) -> None:

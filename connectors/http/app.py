@@ -13,6 +13,7 @@ from connectors.http import (
     feedback,
     health,
     insights,
+    measured,
     overview,
     page,
     problems,
@@ -48,9 +49,11 @@ def build(parts: Parts) -> FastAPI:
     problems.install(app)
     app.add_exception_handler(RegistryError, schemas.explain)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(measured.Measured)
     for router in (
         page.routes(),
         health.routes(parts),
+        measured.routes(doors),
         readings.routes(parts, doors),
         devices.routes(parts, doors),
         export.routes(parts, doors),

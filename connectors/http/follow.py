@@ -1,10 +1,11 @@
 """Following a task: what it has come to, each time that it changes, until it ends."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
+from connectors import metrics
 from connectors.errors import ConnectorError
 from connectors.http.parts import Bell, Desk, Task
 from connectors.http.task_view import ENDED
@@ -12,6 +13,8 @@ from connectors.http.task_view import ENDED
 # How often a task is looked at: while somebody says when to, and while nobody does.
 SELDOM_S: Final = 10.0
 OFTEN_S: Final = 1.0
+# Each who follows or waits costs a connection, and a look at the database now and then.
+MOST: Final = 1000
 
 
 class Follower:
@@ -21,9 +24,17 @@ class Follower:
         """Nothing is looked at yet."""
         self._desk = desk
         self._bell = bell
+        self._following = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many follow tasks that nobody else can; they have to ask again and again."""
+        return self._following >= MOST
 
     async def ended(self, task: Task, within_s: float) -> Task:
-        """Give the task when it has ended, or as it is after so many seconds."""
+        """Give the task when it has ended, or as it is after so many seconds; at once where too many wait."""
+        if self.is_full:
+            return task
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 async for changed in self.changes(task):
@@ -32,7 +43,7 @@ class Follower:
 
     async def changes(self, task: Task) -> AsyncGenerator[Task]:
         """Give the task as it is, and each time that it has changed, to its end. While it cannot be looked at, wait."""
-        with self._bell.hear(task.request.id) as rung:
+        with self._counted(), self._bell.hear(task.request.id) as rung:
             yield task
             while task.state not in ENDED:
                 with suppress(TimeoutError):
@@ -43,6 +54,16 @@ class Follower:
                 if _marks(now) != _marks(task):
                     task = now
                     yield task
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._following += 1
+        metrics.HTTP_FOLLOWING.set(self._following)
+        try:
+            yield
+        finally:
+            self._following -= 1
+            metrics.HTTP_FOLLOWING.set(self._following)
 
     async def _look(self, task: Task) -> Task:
         try:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
+from connectors import metrics
 from connectors.errors import ConnectorError, SlowDownError
 from connectors.http import body, payload
 from connectors.http.access import Caller
@@ -91,6 +92,7 @@ def routes(parts: Parts, doors: Doors) -> APIRouter:
         if others:
             content = content.without(others)
         rejected = [rejection.body() for rejection in content.rejected]
+        metrics.HTTP_READINGS.labels("refused").inc(len(rejected))
         if not content.records:
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -104,6 +106,7 @@ def routes(parts: Parts, doors: Doors) -> APIRouter:
                 await deliver(parts.producer, parts.topic, content.records, within_s=parts.acknowledge_s)
         except ConnectorError as error:
             raise _not_kept(error) from error
+        metrics.HTTP_READINGS.labels("accepted").inc(len(content.records))
         answer: dict[str, object] = {"accepted": len(content.records)}
         if not rejected:
             return JSONResponse(answer, HTTPStatus.ACCEPTED)

@@ -44,6 +44,9 @@ def routes(parts: Parts, doors: Doors) -> APIRouter:
     async def events(caller: Annotated[Caller, Depends(may_look)], task_id: UUID) -> StreamingResponse:
         """Follow a task: an event `task`, with all that GET says of it, each time that it changes, until it ends."""
         task = await _find(task_id, caller, parts)
+        if follower.is_full:
+            detail = "too many follow tasks at this gateway: ask for the task itself, again and again"
+            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "busy", detail, retry_after_s=POLL_S)
 
         async def told() -> AsyncGenerator[tuple[str, str]]:
             async for changed in follower.changes(task):

@@ -1,6 +1,6 @@
 """The table `api_keys`, and whose a device is."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -62,6 +62,21 @@ def listed(connection: "Connection[Row]") -> list[ApiKey]:
 def revoke(connection: "Connection[Row]", key_id: str, at: datetime) -> bool:
     """Let a key open nothing any more; say whether there is one. One that was revoked before stays as it was."""
     return connection.execute(query("revoke_key"), {"id": key_id, "at": at}).fetchone() is not None
+
+
+def owned(connection: "Connection[Row]") -> Iterator[tuple[str, str]]:
+    """Give tenant and id of each device that is somebody's, in the order of the tenants."""
+    with connection.transaction(), connection.cursor("owned") as cursor:
+        for tenant, device_id in cursor.execute(query("owned_devices")):
+            yield str(tenant), str(device_id)
+
+
+def give(connection: "Connection[Row]", device_ids: Collection[str], tenant: str, at: datetime, *, who: str) -> None:
+    """Make devices a tenant's, whether there are any of these ids yet or not, and whosever they were.
+
+    It is in the audit.
+    """
+    connection.execute(query("give_devices"), {"ids": sorted(set(device_ids)), "tenant": tenant, "at": at, "who": who})
 
 
 def _key(row: dict[str, Any]) -> ApiKey:

@@ -599,6 +599,20 @@ update api_keys set revoked = coalesce(revoked, %(at)s) where id = %(id)s return
 -- name: owners
 select device_id, tenant from devices where device_id = any(%(ids)s);
 
+-- name: owned_devices
+select tenant, device_id from devices where tenant <> '' order by tenant collate "C", device_id collate "C";
+
+-- name: give_devices
+with given as (
+    insert into devices (device_id, tenant, first_seen, last_seen)
+    select device_id, %(tenant)s, %(at)s, %(at)s from unnest(%(ids)s::text[]) as d (device_id)
+    order by device_id
+    on conflict (device_id) do update set tenant = excluded.tenant
+    returning device_id
+)
+insert into audit (who, action, detail)
+select %(who)s, 'keys own', jsonb_build_object('tenant', %(tenant)s::text, 'devices', jsonb_agg(device_id)) from given;
+
 -- name: claim_devices
 insert into devices (device_id, tenant, first_seen, last_seen)
 select id, %(tenant)s, %(at)s, %(at)s from unnest(%(ids)s::text[]) as id

@@ -1,17 +1,23 @@
 """`tidegate keys`: who may use the API."""
 
+import getpass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from connectors.keys import ApiKey, Scope, digest, make, written
+from connectors.mqtt.access import access_list
 from connectors.timescale import keys
 from connectors.timescale.connection import connect
+from schemas.fields import Name
 from streams.cli.output import Json, UsageError, say, show
 from streams.settings import load
 
 app = typer.Typer(help="Who may use the API.", no_args_is_help=True)
+
+_DEVICE: TypeAdapter[str] = TypeAdapter(Name)
 
 
 @app.command(
@@ -70,6 +76,32 @@ def revoke(
         if not keys.revoke(connection, key_id, datetime.now(UTC)):
             raise UsageError(f"There is no key {key_id!r}: `tidegate keys list` shows which there are.")
     show({"revoked": key_id}, as_json=as_json)
+
+
+@app.command("own", epilog="Example: [bold]tidegate keys own acme pump-1 pump-2[/]")
+def own(
+    tenant: Annotated[str, typer.Argument(help="Whose they are from now on.")],
+    device: Annotated[list[str], typer.Argument(help="Ids of devices; those that there are not yet, too.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Make devices a tenant's. Over HTTP a new device is by itself that of the key which first writes it."""
+    try:
+        devices = [_DEVICE.validate_python(one) for one in device]
+    except ValidationError as error:
+        raise UsageError(f"{error.errors()[0]['input']!r} can be no device's id.") from None
+    with connect(load().database, autocommit=True) as connection:
+        keys.give(connection, devices, tenant, datetime.now(UTC), who=getpass.getuser())
+    show({"tenant": tenant, "devices": sorted(set(devices))}, as_json=as_json)
+
+
+@app.command("acl", epilog="Example: [bold]tidegate keys acl --bridge tidegate > acl[/]")
+def acl(*, bridge: Annotated[str, typer.Option(help="The user that the bridge logs in as.")] = "tidegate") -> None:
+    """Print an access list for Mosquitto that says what keys say: tenants publish their own devices' readings alone."""
+    with connect(load().database, autocommit=True) as connection:
+        # All of it, or nothing: half a list would shut out the others.
+        lines = list(access_list(keys.owned(connection), bridge))
+    print("\n".join(lines))
 
 
 def _told(key: ApiKey, now: datetime) -> dict[str, object]:

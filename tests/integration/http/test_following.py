@@ -237,3 +237,23 @@ def test_what_has_ended_is_told_without_the_database(
         with own_valkey.client() as redis:
             redis.set(f"tidegate:task:{request.id}", wrong)
         assert other.get(path).status == 503
+
+
+def test_who_cannot_follow_any_more_is_told_to_ask_again(
+    start: Start, asking: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "MOST", 1)
+    client = start(asking)
+    path = f"/v1/tasks/{keyed(client, 'k-1').json['task_id']}"
+    first = Events(client, f"{path}/events")
+    assert next(iter(first))[1]["state"] == "queued"
+    refused = client.get(f"{path}/events")
+    assert (refused.status, refused.json["error"], refused.headers["retry-after"]) == (429, "busy", "1")
+    waited = client.get(f"{path}?wait=60")  # it is answered at once
+    assert (waited.status, waited.json["state"]) == (200, "queued")
+    client.request("DELETE", path)
+    assert [told["state"] for _, told in first] == ["cancelled"]
+    first.close()
+    last = Events(client, f"{path}/events")
+    assert [told["state"] for _, told in last] == ["cancelled"]
+    last.close()

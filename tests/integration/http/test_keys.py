@@ -88,6 +88,7 @@ ROUTES: list[tuple[str, str, object, frozenset[Scope]]] = [
     ("GET", "/v1/overview", None, frozenset()),
     ("POST", f"/v1/insights/{NOBODY}/feedback", {"verdict": "right"}, frozenset({Scope.ASK})),
     ("GET", "/v1/devices/pump-7/export", None, frozenset({Scope.READ})),
+    ("GET", "/metrics", None, frozenset({Scope.METRICS})),
     ("DELETE", "/v1/devices/pump-7", None, frozenset()),
 ]
 OPEN = {"/healthz", "/readyz"}
@@ -100,7 +101,7 @@ def test_every_route_needs_a_key_with_its_scope(
 ) -> None:
     nobody = gateway.ask(method, path, "", body)
     assert (nobody.status, nobody.headers["www-authenticate"]) == (401, "Bearer")
-    for scope in (Scope.INGEST, Scope.ASK, Scope.READ):
+    for scope in ALL - {Scope.ADMIN}:
         answer = gateway.ask(method, path, gateway.key(scope), body)
         assert (answer.status == 403) == (scope not in scopes), scope
     assert gateway.ask(method, path, gateway.key(Scope.ADMIN), body).status in {200, 202, 404}
@@ -112,7 +113,7 @@ def test_no_route_is_forgotten(gateway: Gateway) -> None:
     known = {"/v1/tasks/{task_id}", "/v1/tasks/{task_id}/events", "/v1/devices/{device_id}/readings"}
     known |= {"/v1/devices/{device_id}/metrics", "/v1/devices/{device_id}/series", "/v1/overview"}
     known |= {"/v1/devices/{device_id}/export", "/v1/devices/{device_id}", "/v1/insights/{insight_id}/feedback"}
-    known |= {"/analyze/{device_id}", "/v1/readings", "/v1/tasks", "/v1/devices", "/v1/insights"}
+    known |= {"/analyze/{device_id}", "/metrics", "/v1/readings", "/v1/tasks", "/v1/devices", "/v1/insights"}
     assert paths == known | OPEN
     for path in ("/healthz", "/readyz", "/schemas/ids/7101", "/"):
         assert gateway.client.get(path).status == 200
