@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from types import TracebackType
-from typing import Self
 
 import httpx2
 
 from connectors.clock import Clock
+from connectors.closing import Closing
 from connectors.webhooks.message import headers
 from connectors.webhooks.settings import Webhook, key_of
 
@@ -26,7 +25,7 @@ class Outcome:
     pause_s: float = 0.0
 
 
-class Sender:
+class Sender(Closing):
     """Delivers to one address; for one event loop. Follows no redirection, and reads nothing of an answer's body."""
 
     def __init__(self, hook: Webhook, clock: Clock) -> None:
@@ -48,14 +47,6 @@ class Sender:
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             # The message of the error may have the address.
             return Outcome(f"it cannot be reached ({type(error).__name__})")
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """End the connections."""
