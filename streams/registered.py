@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -47,8 +48,11 @@ def adopt(settings: Settings) -> Mapping[int, int]:
         log.warning("%s Going on with the ids that it gave before.", error)
         ids = remembered
     else:
+        # Processes that share the folder write the same.
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps([settings.registry.url, ids]), encoding="utf-8")
+        whole = file.with_suffix(f".{os.getpid()}")
+        whole.write_text(json.dumps([settings.registry.url, ids]), encoding="utf-8")
+        whole.replace(file)
     registry.adopt(ids)
     return ids
 
