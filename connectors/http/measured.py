@@ -1,6 +1,7 @@
 """What the gateway tells Prometheus: `GET /metrics`, and the counting of what it answers."""
 
 import time
+from http import HTTPStatus
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
@@ -30,17 +31,29 @@ class Measured:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
+        is_counted = False
+
+        def count(status: int) -> None:
+            nonlocal is_counted
+            is_counted = True
+            # The router leaves the route that it found in the scope.
+            route = getattr(scope.get("route"), "path", NO_ROUTE)
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            metrics.HTTP_REQUESTS.labels(route, method, str(int(status))).inc()
+            metrics.HTTP_SECONDS.labels(route).observe(time.perf_counter() - began)
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                # The router leaves the route that it found in the scope.
-                route = getattr(scope.get("route"), "path", NO_ROUTE)
-                method = scope["method"] if scope["method"] in METHODS else "other"
-                metrics.HTTP_REQUESTS.labels(route, method, str(message["status"])).inc()
-                metrics.HTTP_SECONDS.labels(route).observe(time.perf_counter() - began)
+                count(message["status"])
             await send(message)
 
-        await self._app(scope, receive, counted)
+        try:
+            await self._app(scope, receive, counted)
+        except Exception:
+            # What nobody foresaw is answered further out than anything that can be added.
+            if not is_counted:
+                count(HTTPStatus.INTERNAL_SERVER_ERROR)
+            raise
 
 
 def routes(doors: Doors) -> APIRouter:

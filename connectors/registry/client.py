@@ -63,6 +63,15 @@ class Registry:
                     raise ConnectorError(f"The registry has two ids for {version.name}, version {version.version}.")
         return found
 
+    def missing(self, subjects: Mapping[str, Sequence[SchemaVersion]]) -> list[str]:
+        """Name the versions that the registry does not have; registers nothing."""
+        return [
+            f"{subject} version {version.version}"
+            for subject, versions in subjects.items()
+            for version in versions
+            if self._find(subject, version) is None
+        ]
+
     def strangers(self, subject: str, known: Sequence[int]) -> list[int]:
         """Give the ids of versions of a subject that are none of these."""
         status, numbers = self._ask("GET", f"/subjects/{quote(subject, safe='')}/versions")

@@ -1,5 +1,6 @@
 """One attempt to deliver a message, and what became of it."""
 
+import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -40,9 +41,13 @@ class Sender(Closing):
         signed = headers(message_id, body, self._key, self._clock.now())
         url = self._hook.url.get_secret_value()
         try:
-            async with self._client.stream("POST", url, content=body.encode(), headers=signed) as answer:
+            # The client's own time-out begins anew with each byte that comes.
+            async with (
+                asyncio.timeout(self._hook.timeout_s),
+                self._client.stream("POST", url, content=body.encode(), headers=signed) as answer,
+            ):
                 return _outcome(answer)
-        except httpx2.TimeoutException:
+        except (TimeoutError, httpx2.TimeoutException):
             return Outcome(f"no answer within {self._hook.timeout_s:g} s")
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             # The message of the error may have the address.

@@ -17,11 +17,12 @@ from connectors.llm.checkup import examine
 from connectors.llm.cures import Sign
 from connectors.llm.settings import Endpoint
 from connectors.redis.client import connect as connect_redis
+from connectors.registry.client import Registry
 from connectors.timescale.connection import DatabaseKind, connect, kind_of
 from connectors.timescale.migrate import pending
 from schemas.errors import TidegateError
-from schemas.topics import TOPICS
-from streams import reachable, registered
+from schemas.topics import SUBJECTS, TOPICS
+from streams import reachable
 from streams.cli.output import Json, show
 from streams.settings import Settings, load
 
@@ -145,8 +146,14 @@ def _registry(settings: Settings) -> Iterator[Finding]:
     if not settings.registry.url:
         yield Finding("Registry", fine=True, seen="no address is set: the gateway is one, with ids of ours")
         return
-    ids = registered.adopt(settings)
-    yield Finding("Registry", fine=True, seen=f"has our {len(ids)} schemas, at {settings.registry.url}")
+    with Registry(settings.registry) as there:
+        missing = there.missing(SUBJECTS)
+    yield Finding(
+        "Registry",
+        fine=not missing or settings.registry.auto_register,
+        seen=f"has not {', '.join(missing)}" if missing else f"has our schemas, at {settings.registry.url}",
+        cure="" if not missing else "They are registered when a process starts, or by you: schemas/avro has them.",
+    )
 
 
 def _models(settings: Settings, *, calls: bool) -> Iterator[Finding]:

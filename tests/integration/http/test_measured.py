@@ -41,3 +41,17 @@ def test_what_was_answered_is_counted_by_route(start: Callable[[Parts], Client],
     assert more(requests.format("GET", "none", 404)) == 2
     assert more('tidegate_http_seconds_count{route="/v1/readings"}') == 1
     assert not [name for name in after if "secret" in name or "BREW" in name or "pump-7" in name]
+
+
+def test_an_error_of_ours_is_counted(
+    start: Callable[[Parts], Client], parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    client = start(parts)
+    monkeypatch.setattr(type(parts.reader), "devices", fail)
+    name = 'tidegate_http_requests_total{method="GET",route="/v1/devices",status="500"}'
+    before = told(client).get(name, 0)
+    assert client.get("/v1/devices").status == 500
+    assert told(client)[name] == before + 1

@@ -1,6 +1,8 @@
 """One attempt at a message, against a server on a real socket."""
 
+import asyncio
 import base64
+import contextlib
 from datetime import UTC, datetime
 
 import pytest
@@ -64,6 +66,28 @@ async def test_who_does_not_answer_is_given_up() -> None:
     with receiver() as server:
         server.answering.clear()
         assert await send(server.url, timeout_s=0.1) == Outcome("no answer within 0.1 s")
+
+
+async def test_who_answers_letter_by_letter_is_given_up() -> None:
+    ended = asyncio.Event()
+
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            for _ in range(100):
+                writer.write(b"H")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        ended.set()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        outcome = await asyncio.wait_for(send(f"http://127.0.0.1:{port}/", timeout_s=0.2), 3)
+        await ended.wait()
+    assert outcome == Outcome("no answer within 0.2 s")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:{port}", "nowhere.invalid"])
