@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,11 @@ from tests.fakes.stand_in import stand_in, stand_in_process
 __all__ = ["stand_in", "stand_in_process"]
 
 POLL_S = 0.1
+# How much of a log is shown, in characters.
+LOGGED = 4_000
 
 
-def eventually(true: Callable[[], bool], what: str, within_s: float = 60.0) -> None:
+def eventually(true: Callable[[], bool], what: str, within_s: float = 120.0) -> None:
     """Wait for something to become true."""
     deadline = time.monotonic() + within_s
     while not true():
@@ -61,7 +63,7 @@ class Process:
         self.popen.kill()
         self.popen.wait()
 
-    def terminate(self, within_s: float = 30.0) -> int:
+    def terminate(self, within_s: float = 60.0) -> int:
         self.popen.send_signal(signal.SIGTERM)
         return self.popen.wait(within_s)
 
@@ -115,7 +117,7 @@ class Flow:
             env={**self.environment, **more},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
@@ -148,6 +150,24 @@ class Flow:
         for process in self.processes:
             if process.popen.poll() is None:
                 process.kill()
+
+    def told(self) -> str:
+        """Give the last of what each process has logged."""
+        return "".join(
+            f"-- {' '.join(map(str, process.popen.args[3:]))}\n"  # type: ignore[index]  # a list of ours
+            f"{process.log.read_text(errors='replace')[-LOGGED:]}\n"
+            for process in self.processes
+        )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the processes of a failed test have logged: nobody else keeps it."""
+    report = yield
+    flow = item.funcargs.get("flow") if isinstance(item, pytest.Function) else None
+    if report.failed and isinstance(flow, Flow):
+        report.sections.append(("what the processes logged", flow.told()))
+    return report
 
 
 def _new_topics(kafka: KafkaSettings) -> None:

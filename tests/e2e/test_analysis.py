@@ -16,7 +16,7 @@ from schemas.topics import DEAD_LETTERS, INSIGHTS, Topic
 from tests.e2e.conftest import Flow, eventually
 from tests.fakes.stand_in import StandIn
 
-pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(300)]
 
 R = TypeVar("R", bound=Record)
 

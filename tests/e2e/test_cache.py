@@ -14,7 +14,7 @@ from schemas.models import AnalysisRequest, Sample
 from tests.e2e.conftest import Flow, Process, eventually
 from tests.fakes.stand_in import StandIn
 
-pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.redis, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.redis, pytest.mark.timeout(300)]
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 COUNT = "select count(*) from insights"

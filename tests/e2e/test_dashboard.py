@@ -19,7 +19,7 @@ from schemas.models import Reading
 from tests.e2e.conftest import Flow, Process, eventually
 from tests.fakes.stand_in import StandIn
 
-pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.redis, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.redis, pytest.mark.timeout(300)]
 
 EVIL = '<img src=x onerror="document.title=1">'
 NOW = datetime.now(UTC).replace(microsecond=0)

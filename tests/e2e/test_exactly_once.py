@@ -15,7 +15,7 @@ from schemas.models import Reading
 from streams.settings import Settings
 from tests.e2e.conftest import Flow, eventually
 
-pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(300)]
 
 DEVICES = 40
 READINGS = 500

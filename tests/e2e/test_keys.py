@@ -14,7 +14,7 @@ from connectors.embedded import ports
 from connectors.embedded.mqtt import SYSTEM_PLACES
 from tests.e2e.conftest import Flow, eventually
 
-pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.redis, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.redis, pytest.mark.timeout(300)]
 
 
 def test_a_key_is_made_used_listed_and_revoked(flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

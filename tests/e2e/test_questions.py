@@ -13,7 +13,7 @@ from schemas.models import AnalysisRequest, Reading, Sample
 from tests.e2e.conftest import Flow, eventually
 from tests.fakes.stand_in import StandIn
 
-pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(300)]
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 

@@ -105,7 +105,7 @@ def touches(window: list[str], told: dict[str, str]) -> bool:
 @pytest.mark.kafka
 @pytest.mark.database
 @pytest.mark.mqtt
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_it_waits_for_what_a_model_has_no_time_for(tidegate: Run, tmp_path: Path, stand_in: StandIn) -> None:
     stand_in.queue("503:10")
     file = tmp_path / "pump-1.csv"
@@ -128,7 +128,7 @@ def test_it_waits_for_what_a_model_has_no_time_for(tidegate: Run, tmp_path: Path
 @pytest.mark.kafka
 @pytest.mark.database
 @pytest.mark.mqtt
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_a_machine_without_java_or_brokers_does_it_too(
     tidegate: Run, tmp_path: Path, servers_dir: Path, small_csv: Path
 ) -> None:
@@ -154,7 +154,7 @@ def test_a_machine_without_java_or_brokers_does_it_too(
 @pytest.mark.kafka
 @pytest.mark.database
 @pytest.mark.mqtt
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_ctrl_c_says_what_came_of_it_and_leaves_nothing_running(start_tidegate: Start, tmp_path: Path) -> None:
     data = tmp_path / "data"
     process = start_tidegate("run", "--devices", "3", "--data-dir", str(data), environment=FREE_PORT)
@@ -170,7 +170,7 @@ def test_ctrl_c_says_what_came_of_it_and_leaves_nothing_running(start_tidegate: 
 @pytest.mark.kafka
 @pytest.mark.database
 @pytest.mark.mqtt
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_up_says_where_everything_is_and_dies_whole(
     start_tidegate: Start, tidegate: Run, tmp_path: Path, small_csv: Path
 ) -> None:

@@ -13,7 +13,7 @@ from streams.settings import Settings
 from tests.e2e.conftest import Flow, eventually
 from tests.e2e.test_exactly_once import check_all_there, fleet
 
-pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(300)]
 
 
 def free_port() -> int:

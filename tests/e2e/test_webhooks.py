@@ -14,7 +14,7 @@ from tests.e2e.test_analysis import consumed
 from tests.fakes.receiver import receiver
 from tests.integration.agents.test_analyze import request
 
-pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(300)]
 
 
 def test_who_is_on_call_is_told_and_a_dead_message_is_tried_again(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
