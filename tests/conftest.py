@@ -6,6 +6,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,17 +16,35 @@ from connectors.embedded.choice import Say
 from connectors.embedded.server import Server
 
 ROLES = ("Kafka", "database", "Redis", "MQTT")
+# The servers of this process, by role, and in the process that gathers all results, those of the others.
 used = pytest.StashKey[dict[str, str]]()
+theirs = pytest.StashKey[list[dict[str, str]]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[used] = {}
+    config.stash[theirs] = []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:  # one of several processes
+        output["used"] = session.config.stash[used]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401  # of pytest-xdist, which may be switched off
+    # A process that died has nothing to say.
+    node.config.stash[theirs].append(getattr(node, "workeroutput", {}).get("used", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     terminalreporter.section("servers that the tests ran on")
+    processes = [config.stash[used], *config.stash[theirs]]
     for role in ROLES:
-        terminalreporter.write_line(f"{role}: {config.stash[used].get(role, 'no test asked for one')}")
+        hows = [found[role] for found in processes if role in found] or ["no test asked for one"]
+        for how in hows:
+            terminalreporter.write_line(f"{role}: {how}")
     reasons: dict[str, int] = {}
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
