@@ -205,9 +205,11 @@ select metric from spoken where metric is not null limit %(limit)s;
 select device_id, tenant, class, units from devices where device_id = any(%(ids)s);
 
 -- name: add_task
--- The worker may have been faster.
+-- The worker may have been faster. Kafka has the request, so nobody waits until the row is on the disk: should the
+-- database lose it, whoever answers makes it anew. The setting is this transaction's own.
 insert into tasks (id, tenant, device_id, request, created, updated)
-values (%(id)s, %(tenant)s, %(device_id)s, %(request)s, %(at)s, %(at)s)
+select %(id)s, %(tenant)s, %(device_id)s, %(request)s, %(at)s, %(at)s
+from set_config('synchronous_commit', 'off', true)
 on conflict (id) do nothing;
 
 -- name: begin_task

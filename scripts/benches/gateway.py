@@ -52,12 +52,13 @@ def command(*, runs: Runs = 5, as_json: Json = False) -> None:
         running.new_topics()
         versions = machine.versions((*machine.PACKAGES, "fastapi", "uvicorn")) | dict(running.versions)
         folder = running.folder / "processes"
-        with progress(1 + 3 * runs) as step:
-            asked: list[list[float]] = []
-            with _hanging(settings, folder) as (port, control):
+        with progress(1 + 4 * runs) as step:
+            asked: dict[str, list[list[float]]] = {OURS: [], BARE: []}
+            with _hanging(settings, folder) as (ports, control):
                 for run in range(1, runs + 1):
-                    step(f"questions while every model hangs, run {run} of {runs}")
-                    asked.append(_ask(port))
+                    for name, port in ports.items():
+                        step(f"questions while every model hangs, {name}, run {run} of {runs}")
+                        asked[name].append(_ask(port))
                 calls = len(standin.call(control, "GET", "requests"))
             step("making the readings")
             bodies = payloads.http(READINGS, BATCH)
@@ -70,12 +71,14 @@ def command(*, runs: Runs = 5, as_json: Json = False) -> None:
 
 
 def report(
-    asked: Sequence[Sequence[float]], calls: int, taken: dict[str, list[Taken]], versions: dict[str, str]
+    asked: dict[str, list[list[float]]], calls: int, taken: dict[str, list[Taken]], versions: dict[str, str]
 ) -> Report:
     """Compose what is said of it."""
     questions = "POST /v1/tasks while every model hangs"
     results = [
-        Result(OURS, f"{questions}, p{part}", "ms", tuple(_percentile(run, part) for run in asked)) for part in (50, 99)
+        Result(name, f"{questions}, p{part}", "ms", tuple(_percentile(run, part) for run in runs))
+        for name, runs in asked.items()
+        for part in (50, 99)
     ]
     results.append(Result(OURS, "calls that hung meanwhile", "", (float(calls),)))
     for name, runs in taken.items():
@@ -87,12 +90,17 @@ def report(
         ]
     found = {(result.system, result.metric): result.median for result in results}
     mine, bare = (found[name, f"readings in requests of {BATCH}"] for name in (OURS, BARE))
+    halves, ends = ([found[name, f"{questions}, p{part}"] for name in (OURS, BARE)] for part in (50, 99))
     return Report(
         bench="gateway",
         machine=machine.machine(),
         versions=versions,
         results=results,
-        ratios={f"readings/s, {OURS} / bare": ratio(mine, bare)},
+        ratios={
+            f"readings/s, {OURS} / bare": ratio(mine, bare),
+            f"a question, p50, {OURS} / bare": ratio(*halves),
+            f"a question, p99, {OURS} / bare": ratio(*ends),
+        },
         goals=[
             Goal(f"{questions}, p99, ms", found[OURS, f"{questions}, p99"], MOST_MS, Direction.AT_MOST),
             Goal(f"readings/s of one process in requests of {BATCH}", mine, LEAST),
@@ -101,8 +109,8 @@ def report(
 
 
 @contextmanager
-def _hanging(settings: Settings, folder: Path) -> Iterator[tuple[int, str]]:
-    """Run a gateway and a worker whose model never answers; give the gateway's port, and the model's control."""
+def _hanging(settings: Settings, folder: Path) -> Iterator[tuple[dict[str, int], str]]:
+    """Run both gateways and a worker whose model never answers; give the gateways' ports, and the model's control."""
     with standin.running() as (url, control):
         standin.call(control, "PUT", "default", {"behaviour": "hang"})
         endpoints = [{"name": "hangs", "base_url": url, "api_key": "k", "model": "m", "max_concurrent": 64}]
@@ -110,14 +118,16 @@ def _hanging(settings: Settings, folder: Path) -> Iterator[tuple[int, str]]:
         with (
             watched((sys.executable, *WORKER), folder=folder / "worker", environment=variables),
             posting.running(sys.executable, settings, folder / "gateway") as (_, port),
+            posting.running(sys.executable, settings, folder / "bare", posting.BARE) as (_, bare),
         ):
+            _ask(bare, 1)
             _ask(port, 1)
             deadline = time.monotonic() + WORKING_WITHIN_S
             while not standin.call(control, "GET", "requests"):
                 if time.monotonic() > deadline:
                     raise MeasureError("the worker asks no model")
                 time.sleep(POLL_S)
-            yield port, control
+            yield {OURS: port, BARE: bare}, control
 
 
 def _ask(port: int, questions: int = ASKED * ASKING_S) -> list[float]:
