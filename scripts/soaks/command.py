@@ -18,7 +18,7 @@ EXAMPLES = (
     "[bold]scripts/soak --minutes 4 --seed 7 --json[/]"
 )
 # The short form, all of it, takes a minute and a half: the rest is for the last rows and the comparison.
-SHORT_FAULTS_S = 62.0
+SHORT_MINUTES, LONG_MINUTES = 62 / 60, 20.0
 STEPS_A_MINUTE = 6
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
@@ -28,7 +28,12 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptio
 def soak(
     *,
     short: Annotated[bool, typer.Option("--short", help="Each fault once, in at most 90 seconds.")] = False,
-    minutes: Annotated[float, typer.Option(min=1, help="How long faults are injected.")] = 20.0,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=1, help="For how long faults are injected: 20; with --short 1, too little for a slow machine."
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed injects the same faults; else a new one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")] = False,
 ) -> None:
@@ -38,8 +43,9 @@ def soak(
     Exit code 0: every promise held; 1: one did not, or the soak could not run; 2: wrong usage.
     """
     chosen = random.SystemRandom().randrange(1_000_000) if seed is None else seed
-    options = Options(short=short, faults_s=SHORT_FAULTS_S if short else minutes * 60, seed=chosen)
-    steps = 12 if short else int(minutes * STEPS_A_MINUTE)
+    longest = minutes or (SHORT_MINUTES if short else LONG_MINUTES)
+    options = Options(short=short, faults_s=longest * 60, seed=chosen)
+    steps = 12 if short else int(longest * STEPS_A_MINUTE)
     try:
         with progress(steps) as step:
             report = run(load(), options, say, step)

@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.redis, pytest
 
 EVIL = '<img src=x onerror="document.title=1">'
 NOW = datetime.now(UTC).replace(microsecond=0)
+expect.set_options(timeout=20_000)
 # Where pictures of the page are left, for people to look at.
 PICTURES = os.environ.get("TIDEGATE_TEST_PICTURES")
 
@@ -139,6 +140,16 @@ def test_people_see_the_fleet_a_device_and_ask_about_it(
         "aria-label", re.compile("temperature of pump-1 from .* insights?")
     )
 
+    expect(page.locator("#points")).not_to_be_visible()
+    page.locator("#as-table summary").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#as-table summary")).to_have_text("As a table: the latest 100 of 360 points")
+    expect(page.locator("#points thead th")).to_have_text(["Time", "temperature, °C"])
+    expect(page.locator("#points tbody tr")).to_have_count(100)
+    last = wave("pump-1")[-1].metrics["temperature"]
+    expect(page.locator("#points tbody td").nth(1)).to_have_text(f"{last:g}")
+    page.keyboard.press("Enter")
+
     why = ask(page, "Is it warmer than usual?")
     expect(why).to_contain_text("gpt-4o-mini")
     expect(why).to_contain_text("A loose sensor.")
@@ -165,9 +176,9 @@ def test_people_see_the_fleet_a_device_and_ask_about_it(
 
     # It says so when it cannot know, and when it can again.
     gateway.kill()
-    expect(page.locator("#connection")).to_contain_text("not up to date", timeout=20_000)
+    expect(page.locator("#connection")).to_contain_text("not up to date")
     flow.start("gateway", TIDEGATE_HTTP__PORT=url.rpartition(":")[2])
-    expect(page.locator("#connection")).to_have_text("live", timeout=20_000)
+    expect(page.locator("#connection")).to_have_text("live")
 
 
 def ask(page: Page, question: str) -> Locator:

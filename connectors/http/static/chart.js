@@ -1,10 +1,12 @@
 // A device over time, and what was said about it, drawn by Plotly.
 
-import { at, when } from "/static/dom.js";
+import { at, table, when } from "/static/dom.js";
 
 const COLOURS = { info: "#5b8def", warning: "#d98a00", critical: "#d33a2f" };
 
 const PERIODS = /question|summary/;
+// How many of the latest points are given as a table, too.
+const TABLED = 100;
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -85,6 +87,7 @@ export function draw(series, insights, unit, onInsight) {
     if (hit) onInsight(hit);
   });
   describe(target, series, shown, unit);
+  tabulate(series, raw, unit);
 }
 
 // For those who do not see it.
@@ -102,7 +105,24 @@ function describe(target, series, shown, unit) {
   target.setAttribute("aria-label", said.replace(/\s+/g, " "));
 }
 
+function tabulate(series, raw, unit) {
+  const short = (number) => Number(number.toPrecision(6));
+  const name = unit ? `${series.metric}, ${unit}` : series.metric;
+  const values = raw ? [name] : [`${name}: mean`, "lowest", "highest"];
+  const latest = series.points.slice(-TABLED).reverse();
+  table(
+    at("points"),
+    [{ name: "Time" }, ...values.map((one) => ({ name: one, number: true }))],
+    latest.map((p) => [when(p.ts), ...(raw ? [p.mean] : [p.mean, p.low, p.high]).map(short)]),
+  );
+  at("as-table").hidden = latest.length === 0;
+  at("tabled").textContent = latest.length < series.points.length
+    ? `the latest ${latest.length} of ${series.points.length} points`
+    : `${latest.length} ${latest.length === 1 ? "point" : "points"}`;
+}
+
 export function clear(why) {
   Plotly.purge(at("chart"));
   at("chart").setAttribute("aria-label", why);
+  at("as-table").hidden = true;
 }
