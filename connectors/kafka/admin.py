@@ -1,8 +1,10 @@
 """Topics and groups: what there is, what should be there, and how far behind a group is."""
 
+import math
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -107,6 +109,14 @@ class Admin:
         starts = self._offsets(wanted, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # it has no annotations
         ends = self._offsets(wanted, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the same
         return {key: Bounds(starts[key], ends[key]) for key in starts}
+
+    def offsets_at(self, partitions: Iterable[Partition], when: datetime) -> dict[Partition, int]:
+        """Give the first offset of each partition that was accepted at that time or later; the end where none was."""
+        wanted = [TopicPartition(topic, partition) for topic, partition in partitions]
+        spec = OffsetSpec.for_timestamp(math.ceil(when.timestamp() * 1000))
+        found = self._offsets(wanted, spec)
+        ends = self._offsets(wanted, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the same
+        return {key: ends[key] if offset < 0 else offset for key, offset in found.items()}
 
     def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Give the offsets that a group has committed, of those partitions that it has committed any of.

@@ -37,6 +37,24 @@ class Outgoing:
     headers: Mapping[str, bytes] = field(default_factory=dict)
 
 
+def configuration(settings: KafkaSettings, linger_ms: int) -> dict[str, str | int | float | bool]:
+    """Give librdkafka's settings of a producer of ours."""
+    return {
+        **settings.client(),
+        "acks": "all",
+        "enable.idempotence": True,
+        "partitioner": "murmur2_random",
+        "compression.type": "lz4",
+        "linger.ms": linger_ms,
+        "delivery.timeout.ms": int(settings.delivery_timeout_s * 1000),
+        # As much as the largest topic takes; the broker decides for the others.
+        "message.max.bytes": max(topic.max_message_bytes for topic in TOPICS),
+        "queue.buffering.max.messages": 200_000,
+        "queue.buffering.max.kbytes": 256 * 1024,
+        "log_level": 3,
+    }
+
+
 def _refused(topic: str, why: str) -> DeliveryError:
     return DeliveryError(f"Kafka did not take a record for {topic}: {why}")
 
@@ -50,23 +68,7 @@ class Producer:
 
     def __init__(self, settings: KafkaSettings, *, linger_ms: int = 5) -> None:
         """Connect in the background: a broker that is away shows in the delivery reports."""
-        self._producer = ConfluentProducer(
-            {
-                **settings.client(),
-                "acks": "all",
-                "enable.idempotence": True,
-                "partitioner": "murmur2_random",
-                "compression.type": "lz4",
-                "linger.ms": linger_ms,
-                "delivery.timeout.ms": int(settings.delivery_timeout_s * 1000),
-                # As much as the largest topic takes; the broker decides for the others.
-                "message.max.bytes": max(topic.max_message_bytes for topic in TOPICS),
-                "queue.buffering.max.messages": 200_000,
-                "queue.buffering.max.kbytes": 256 * 1024,
-                "log_level": 3,
-            },
-            logger=said.log,
-        )
+        self._producer = ConfluentProducer(configuration(settings, linger_ms), logger=said.log)
         self._timeout_s = settings.delivery_timeout_s
         self._closing = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="kafka-delivery", daemon=True)

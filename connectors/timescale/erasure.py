@@ -22,8 +22,8 @@ _COUNTED = {"erase_tasks": "tasks", "erase_insights": "insights", "erase_reading
 def erase(connection: "Connection[Row]", device_id: str, who: str) -> dict[str, int]:
     """Delete a device's readings, insights, tasks and its entry, in one transaction; give how many there were.
 
-    What the log still has of it is there until the retention of its topics; it is not stored again, unless somebody
-    replays it. Takes a connection in autocommit mode.
+    What the log still has of it is there until the retention of its topics; it is not stored again, and a replay
+    leaves it out. Takes a connection in autocommit mode.
     """
     counts: dict[str, int] = {}
     with connection.transaction():

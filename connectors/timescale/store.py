@@ -16,7 +16,18 @@ from psycopg import Connection
 
 from connectors import metrics
 from connectors.errors import UnreachableError
-from connectors.timescale import batches, devices, insights, ledger, policies, schedules, snapshots, tasks, windows
+from connectors.timescale import (
+    batches,
+    devices,
+    insights,
+    ledger,
+    policies,
+    replays,
+    schedules,
+    snapshots,
+    tasks,
+    windows,
+)
 from connectors.timescale.batches import Ended, Item, Open, Placed, Planned, Waiting
 from connectors.timescale.connection import connect, kind_of
 from connectors.timescale.devices import DeviceKnown, DeviceSeen, Limits
@@ -80,6 +91,10 @@ class Store:
     def keep_up(self, now: datetime) -> None:
         """Make partitions ahead and drop what is older than the retention, as the settings say (`policies.apply`)."""
         self._do(lambda c: policies.apply(c, kind_of(c), self._settings, now))
+
+    def known_replays(self, replay_ids: Sequence[str]) -> set[str]:
+        """Say which of these replays there were (`replays.known`)."""
+        return self._do(lambda c: replays.known(c, replay_ids))
 
     def see_devices(self, seen: Sequence[DeviceSeen]) -> None:
         """Add and update devices (`devices.see`)."""

@@ -27,6 +27,7 @@ BENCHES = (
     "cache",
     "gateway",
     "read",
+    "replay",
 )
 WRONG_USAGE = (PortTakenError, SettingsError, UnreachableError)
 

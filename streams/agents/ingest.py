@@ -2,7 +2,7 @@
 
 The steps of a batch, in the order that keeps every promise when the process dies between any two of them. First, in
 memory alone (`prepare`):
-1. drop what was taken already (a batch may be delivered again);
+1. drop what was taken already (a batch may be delivered again), and take copies for what they are copies of;
 2. decode and check;
 3. let the detectors see the rows, in the order of the log.
 Then, with the world outside (`store`):
@@ -20,6 +20,7 @@ again, and marks and ids that are a function of the log see to it that nothing i
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from connectors.kafka.producer import Producer
 from connectors.timescale.devices import Limits
 from connectors.timescale.ledger import PartitionKey
 from connectors.timescale.store import Store
+from streams.agents.copies import Known, credited, nobody
 from streams.agents.partitions import Partition
 from streams.agents.poison_limit import PoisonLimit
 from streams.agents.storing import Prepared, Storing
@@ -54,6 +56,8 @@ class Outside:
     producer: Producer
     admin: Admin
     clock: Clock
+    # Which replays there were; asked on the thread that prepares.
+    known_replays: Known = nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,7 @@ class Ingest:
                 continue
             first = int(np.searchsorted(batch.offsets, partition.taken))
             if first < len(batch):
-                yield batch.since(first), partition
+                yield credited(batch.since(first), self._outside.known_replays), partition
 
     def _prepare(self, batch: RawBatch, partition: Partition) -> Prepared:
         """Take steps 2 and 3."""
@@ -215,10 +219,16 @@ def merge(batches: Sequence[RawBatch]) -> list[RawBatch]:
 
 
 def _join(group: Sequence[RawBatch]) -> RawBatch:
+    starts = accumulate(map(len, group), initial=0)
     return replace(
         group[0],
         offsets=np.concatenate([batch.offsets for batch in group]),
         accepted=np.concatenate([batch.accepted for batch in group]),
         keys=[key for batch in group for key in batch.keys],
         values=[value for batch in group for value in batch.values],
+        origins={
+            start + position: origin
+            for start, batch in zip(starts, group, strict=False)
+            for position, origin in batch.origins.items()
+        },
     )

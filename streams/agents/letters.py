@@ -17,16 +17,16 @@ def of_poison(batch: RawBatch, poison: Sequence[Poison], *, stage: str, region: 
     """Make a letter for each record that cannot be used; its id is its coordinates."""
     letters = []
     for found in poison:
-        offset = int(batch.offsets[found.position])
+        topic, partition, offset = _place(batch, found.position)
         key = batch.keys[found.position]
         letter = DeadLetter(
-            id=deterministic_id("poison", region, batch.topic, str(batch.partition), str(offset)),
+            id=deterministic_id("poison", region, topic, str(partition), str(offset)),
             region=region,
             stage=stage,
             reason=found.reason,
             detail=found.detail,
-            topic=batch.topic,
-            partition=batch.partition,
+            topic=topic,
+            partition=partition,
             offset=offset,
             accepted=from_micros(int(batch.accepted[found.position])),
             key=key,
@@ -35,6 +35,14 @@ def of_poison(batch: RawBatch, poison: Sequence[Poison], *, stage: str, region: 
         )
         letters.append(Outgoing(DEAD_LETTERS.name, key, encode(letter)))
     return letters
+
+
+def _place(batch: RawBatch, position: int) -> tuple[str, int, int]:
+    """Give the coordinates of a record or, of a copy, those of what it is a copy of: its letter is the same one."""
+    origin = batch.origins.get(position)
+    if origin is not None:
+        return origin.topic, origin.partition, origin.offset
+    return batch.topic, batch.partition, int(batch.offsets[position])
 
 
 def of_conflicts(conflicts: Sequence[Conflict], *, region: str, clock: Clock) -> list[Outgoing]:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from schemas.origin import Headers, origin_of
 from streams.columns.batch import RawBatch
 
 
@@ -29,6 +30,9 @@ class Record(Protocol):
     def value(self) -> bytes | None:
         """Give the value."""
 
+    def headers(self) -> Headers | None:
+        """Give the headers."""
+
 
 def raw_batch(records: Sequence[Record]) -> RawBatch:
     """Turn records of one partition, in the order of their offsets, into a batch."""
@@ -40,4 +44,9 @@ def raw_batch(records: Sequence[Record]) -> RawBatch:
         accepted=np.fromiter([record.timestamp()[1] for record in records], dtype=np.int64, count=count) * 1000,
         keys=[record.key() for record in records],
         values=[record.value() for record in records],
+        origins={
+            position: origin
+            for position, record in enumerate(records)
+            if (headers := record.headers()) and (origin := origin_of(headers)) is not None
+        },
     )

@@ -8,6 +8,7 @@ from connectors.kafka.admin import Admin
 from connectors.kafka.producer import Producer
 from connectors.timescale.store import Store
 from schemas.topics import READINGS
+from streams.agents.copies import Remembered
 from streams.agents.ingest import Detection, Ingest, Outside
 from streams.agents.ingest_lane import IngestLane
 from streams.agents.pacing import SnapshotPacing
@@ -25,8 +26,9 @@ def build(settings: Settings) -> Lane:
     clock = SystemClock()
     producer = Producer(settings.kafka)
     stores = [Store(settings.database) for _ in range(settings.ingest.connections)]
+    asked = Store(settings.database)  # connects when a copy comes by
     steps = Ingest(
-        Outside(stores, producer, Admin(settings.kafka), clock),
+        Outside(stores, producer, Admin(settings.kafka), clock, Remembered(asked.known_replays)),
         region=settings.region,
         owner=f"{socket.gethostname()}:{os.getpid()}",
         detection=Detection(settings.ingest.detection, settings.ingest.detection_full_mib * MIB),
@@ -47,4 +49,4 @@ def build(settings: Settings) -> Lane:
     options = LaneOptions(
         group, READINGS.name, min(settings.ingest.batch_records, FETCH_RECORDS), without_position="error"
     )
-    return Lane(lane.app(settings.kafka, options), producer, stores)
+    return Lane(lane.app(settings.kafka, options), producer, [*stores, asked])

@@ -14,7 +14,17 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from schemas.errors import TidegateError
 
@@ -52,6 +62,14 @@ def say(line: str) -> None:
     remarks.print(line, markup=False, soft_wrap=True)
 
 
+class _Rate(ProgressColumn):
+    """How many a second, of late."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s")
+
+
 @contextmanager
 def bar(what: str, total: int | None, *, hidden: bool) -> Iterator[Callable[[int], None]]:
     """Show a progress bar; gives a function that takes how much more is done, and may be called from any thread."""
@@ -59,6 +77,7 @@ def bar(what: str, total: int | None, *, hidden: bool) -> Iterator[Callable[[int
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=remarks,

@@ -1,11 +1,13 @@
 """What goes in and what comes out: records as Kafka gave them, rows as the database and the detectors take them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from schemas.origin import Origin
 
 Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
@@ -21,6 +23,8 @@ class RawBatch:
     accepted: Int64  # Kafka's timestamps, microseconds since the epoch
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
+    # Of those that say that they are copies, what they are copies of.
+    origins: Mapping[int, Origin] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -41,6 +45,7 @@ class RawBatch:
             self.accepted[first:],
             self.keys[first:],
             self.values[first:],
+            {position - first: origin for position, origin in self.origins.items() if position >= first},
         )
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from schemas.origin import Headers
+
 
 @dataclass(frozen=True)
 class FakeRecord:
@@ -11,6 +13,7 @@ class FakeRecord:
     the_value: bytes | None = b"v"
     of_topic: str = "readings"
     of_partition: int = 3
+    the_headers: Headers | None = None
 
     def topic(self) -> str:
         return self.of_topic
@@ -29,3 +32,9 @@ class FakeRecord:
 
     def value(self) -> bytes | None:
         return self.the_value
+
+    def headers(self) -> Headers | None:
+        return self.the_headers
+
+    def error(self) -> None:
+        return None

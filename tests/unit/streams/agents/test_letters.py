@@ -10,6 +10,7 @@ from connectors.timescale.writer import Conflict
 from schemas.codec import decode, encode
 from schemas.instants import from_micros
 from schemas.models import DeadLetter, Reading
+from schemas.origin import Origin
 from streams.agents.letters import of_conflicts, of_poison
 from streams.columns.batch import Poison, RawBatch
 
@@ -67,6 +68,21 @@ def test_an_id_is_a_function_of_the_coordinates_alone() -> None:
         *letters(replace(BATCH, offsets=BATCH.offsets + 1)),
     ]
     assert len({*ids, *(letter.id for letter in elsewhere)}) == 10
+
+
+def test_a_copy_has_the_letter_of_its_original() -> None:
+    origin = Origin("0b9f3c9e-9d1c-4f6a-8e0a-2f2f3c1d9b10", "readings", 3, 42, 2_000)
+    copy = RawBatch(
+        "readings",
+        7,
+        np.array([900], dtype=np.int64),
+        np.array([2_000_000], dtype=np.int64),
+        [b"\xff"],
+        [b"\x00junk"],
+        {0: origin},
+    )
+    (letter,) = of_poison(copy, [Poison(0, "framing", "the first byte")], stage="ingest", region="eu", clock=Clock())
+    assert decode(letter.value, DeadLetter) == letters()[0]
 
 
 LOST = Conflict("pump", "t", NOW, value=2.0, standing=1.0)

@@ -1,0 +1,63 @@
+"""The table `replays`: who had which records replayed, and how far it has come. Each start and end is in `audit`."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from connectors.timescale.ledger import Row
+from connectors.timescale.queries import query
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A replay as it begins, or goes on."""
+
+    id: str
+    who: str
+    source: str
+    target: str
+    plan: Mapping[str, object]
+
+
+def begin(connection: "Connection[Row]", replay: Begun) -> None:
+    """Write down that a replay begins or goes on, before its first record is written."""
+    values = {
+        "id": replay.id,
+        "who": replay.who,
+        "source": replay.source,
+        "target": replay.target,
+        "plan": Jsonb(dict(replay.plan)),
+    }
+    detail = Jsonb({"replay": replay.id, "source": replay.source, "target": replay.target, **replay.plan})
+    with connection.transaction():
+        connection.execute(query("begin_replay"), values)
+        connection.execute(query("add_audit"), {"who": replay.who, "action": "replay", "detail": detail})
+
+
+def progress(connection: "Connection[Row]", replay_id: str, copied: int) -> None:
+    """Write down how many records were copied by now."""
+    connection.execute(query("progress_replay"), {"id": replay_id, "copied": copied, "state": "running"})
+
+
+def end(connection: "Connection[Row]", replay_id: str, copied: int, *, done: bool, who: str) -> None:
+    """Write down that a replay is done, or was stopped."""
+    state = "done" if done else "stopped"
+    detail = Jsonb({"replay": replay_id, "copied": copied})
+    with connection.transaction():
+        connection.execute(query("progress_replay"), {"id": replay_id, "copied": copied, "state": state})
+        connection.execute(query("add_audit"), {"who": who, "action": f"replay {state}", "detail": detail})
+
+
+def known(connection: "Connection[Row]", replay_ids: Iterable[str]) -> set[str]:
+    """Give those of these replays that there are."""
+    rows = connection.execute(query("known_replays"), {"ids": list(replay_ids)}).fetchall()
+    return {str(row[0]) for row in rows}
+
+
+def erased(connection: "Connection[Row]") -> dict[str, datetime]:
+    """Give the devices whose data were erased, and when they were last."""
+    rows = connection.execute(query("erased_devices")).fetchall()
+    return {str(device): when for device, when in rows if isinstance(when, datetime)}
