@@ -691,15 +691,16 @@ delete from devices where device_id = %(device_id)s;
 insert into audit (who, action, detail) values (%(who)s, %(action)s, %(detail)s);
 
 -- name: begin_replay
-insert into replays (id, who, source, target, plan)
-values (%(id)s, %(who)s, %(source)s, %(target)s, %(plan)s)
-on conflict (id) do update set state = 'running', seen = now();
+insert into replays (id, who, source, target, plan, secret)
+values (%(id)s, %(who)s, %(source)s, %(target)s, %(plan)s, %(secret)s)
+on conflict (id) do update set state = 'running', seen = now()
+returning secret;
 
 -- name: progress_replay
 update replays set copied = greatest(copied, %(copied)s), state = %(state)s, seen = now() where id = %(id)s;
 
 -- name: known_replays
-select id::text from replays where id = any(%(ids)s::uuid[]);
+select id::text, secret from replays where id = any(%(ids)s::uuid[]);
 
 -- name: erased_devices
 select detail ->> 'device_id', max(at) from audit where action = 'erase device' group by 1;

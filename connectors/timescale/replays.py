@@ -22,19 +22,24 @@ class Begun:
     plan: Mapping[str, object]
 
 
-def begin(connection: "Connection[Row]", replay: Begun) -> None:
-    """Write down that a replay begins or goes on, before its first record is written."""
+def begin(connection: "Connection[Row]", replay: Begun, secret: bytes) -> bytes:
+    """Write down that a replay begins or goes on, before its first record is written; give its secret.
+
+    That is `secret`, or the one with which it began.
+    """
     values = {
         "id": replay.id,
         "who": replay.who,
         "source": replay.source,
         "target": replay.target,
         "plan": Jsonb(dict(replay.plan)),
+        "secret": secret,
     }
     detail = Jsonb({"replay": replay.id, "source": replay.source, "target": replay.target, **replay.plan})
     with connection.transaction():
-        connection.execute(query("begin_replay"), values)
+        row = connection.execute(query("begin_replay"), values).fetchone()
         connection.execute(query("add_audit"), {"who": replay.who, "action": "replay", "detail": detail})
+    return secret if row is None or not isinstance(row[0], bytes) else row[0]
 
 
 def progress(connection: "Connection[Row]", replay_id: str, copied: int) -> None:
@@ -51,10 +56,10 @@ def end(connection: "Connection[Row]", replay_id: str, copied: int, *, done: boo
         connection.execute(query("add_audit"), {"who": who, "action": f"replay {state}", "detail": detail})
 
 
-def known(connection: "Connection[Row]", replay_ids: Iterable[str]) -> set[str]:
-    """Give those of these replays that there are."""
+def known(connection: "Connection[Row]", replay_ids: Iterable[str]) -> dict[str, bytes]:
+    """Give the secrets of those of these replays that there are."""
     rows = connection.execute(query("known_replays"), {"ids": list(replay_ids)}).fetchall()
-    return {str(row[0]) for row in rows}
+    return {str(replay): secret for replay, secret in rows if isinstance(secret, bytes)}
 
 
 def erased(connection: "Connection[Row]") -> dict[str, datetime]:

@@ -92,8 +92,8 @@ class Store:
         """Make partitions ahead and drop what is older than the retention, as the settings say (`policies.apply`)."""
         self._do(lambda c: policies.apply(c, kind_of(c), self._settings, now))
 
-    def known_replays(self, replay_ids: Sequence[str]) -> set[str]:
-        """Say which of these replays there were (`replays.known`)."""
+    def known_replays(self, replay_ids: Sequence[str]) -> dict[str, bytes]:
+        """Give the secrets of those of these replays that there were (`replays.known`)."""
         return self._do(lambda c: replays.known(c, replay_ids))
 
     def see_devices(self, seen: Sequence[DeviceSeen]) -> None:

@@ -1,5 +1,6 @@
 """Replays, put together: what is planned, counted and copied."""
 
+import secrets
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from connectors.timescale import replays
 from connectors.timescale.connection import connect
 from connectors.timescale.replays import Begun
 from schemas.errors import TidegateError
+from schemas.origin import SECRET_BYTES
 from schemas.registry import SchemaVersion
 from schemas.topics import ANALYSIS_REQUESTS, BY_NAME, READINGS
 from streams.agents.copies import Remembered
@@ -59,7 +61,7 @@ def plan(settings: Settings, wanted: Wanted) -> Checkpoint:
     """Find out what there is of what is wanted; what comes later is not part of it.
 
     Raises:
-        ReplayError: there is no such topic, partition or span, or nobody works on it.
+        ReplayError: there is no such topic or partition, nobody works on it, or the target is for other records.
         ExpressionError: what is to hold of the records is no expression.
         UnreachableError: Kafka does not answer.
 
@@ -73,6 +75,10 @@ def plan(settings: Settings, wanted: Wanted) -> Checkpoint:
     if wanted.target is None and target not in WITH_AGENTS:
         agents = " and ".join(sorted(WITH_AGENTS))
         raise ReplayError(f"Nobody here works on {target}, only on {agents}. Say --into TOPIC to copy it elsewhere.")
+    kind, fits = _schema(wanted.topic), BY_NAME.get(target)
+    if kind is not None and fits is not None and kind != fits.schema:
+        # A worker would take all of them for rubbish, and stop.
+        raise ReplayError(f"What is in {wanted.topic} does not belong into {target}: the records are of another kind.")
     return Checkpoint(
         id=str(uuid.uuid4()),
         cluster=cluster,
@@ -156,7 +162,7 @@ def _read(settings: Settings, checkpoint: Checkpoint, on_read: Callable[[int], N
 def _chooser(settings: Settings, topic: str, selection: Selection) -> Iterator[Chooser]:
     with connect(settings.database, autocommit=True) as connection:
 
-        def ask(ids: Collection[str]) -> Collection[str]:
+        def ask(ids: Collection[str]) -> Mapping[str, bytes]:
             return replays.known(connection, ids)
 
         erased = replays.erased(connection)
@@ -208,13 +214,13 @@ class Replay:
             self.checkpoint.model_dump(mode="json", include={"selection", "left", "rate", "copied"}),
         )
         with connect(self._settings.database, autocommit=True) as connection:
-            replays.begin(connection, begun)
+            secret = replays.begin(connection, begun, secrets.token_bytes(SECRET_BYTES))
         self.checkpoint.write(self._course.file)
         try:
             with _chooser(self._settings, self.checkpoint.topic, self.checkpoint.selection) as chooser:
                 chunks = consumer.read(self._settings.kafka, self.checkpoint.spans, most=pace.most(CHUNK))
                 try:
-                    Copying(chooser, producer, pace, self._step).run(chunks, self.checkpoint)
+                    Copying(chooser, producer, secret, pace, self._step).run(chunks, self.checkpoint)
                     done = True
                 finally:
                     self.left_out = dict(chooser.left_out)

@@ -1,14 +1,14 @@
 """Copies of records, with the headers that say what they are copies of."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from confluent_kafka import Message
 
 from connectors.kafka.consumer import Chunk
 from connectors.kafka.producer import Outgoing
-from schemas.origin import headers
+from schemas.origin import headers, place
 from streams.replay.checkpoint import Checkpoint
 from streams.replay.pace import Pace
 from streams.replay.selection import Chooser
@@ -25,11 +25,13 @@ class Publisher(Protocol):
 class Copying:
     """Copies what is chosen, chunk by chunk: what was written is known to be so before the next is read.
 
-    `on_step` gets the checkpoint after each chunk, and how many records were read for it.
+    Copies are marked with the replay's `secret`. `on_step` gets the checkpoint after each chunk, and how many records
+    were read for it.
     """
 
     chooser: Chooser
     publisher: Publisher
+    secret: bytes
     pace: Pace
     on_step: Callable[[Checkpoint, int], None]
 
@@ -52,17 +54,16 @@ class Copying:
         return checkpoint
 
     def _copy(self, message: Message, checkpoint: Checkpoint) -> Outgoing:
-        before = message.headers()
+        before, key, value = message.headers(), message.key(), message.value()
+        known = self.chooser.origin(message) if before else None
+        origin = _place(message, checkpoint) if known is None else known.place
+        bears = headers(checkpoint.id.encode(), self.secret, origin, key, value)
         if before:
-            known = self.chooser.origin(message)
-            bears = {name: value for name, value in dict(before).items() if isinstance(value, bytes)}
-            bears |= _place(message, checkpoint) if known is None else replace(known, replay=checkpoint.id).headers()
-        else:
-            bears = _place(message, checkpoint)
+            bears = {name: said for name, said in dict(before).items() if isinstance(said, bytes)} | bears
         # What has no value is not chosen.
-        return Outgoing(checkpoint.target, message.key(), message.value() or b"", bears)
+        return Outgoing(checkpoint.target, key, value or b"", bears)
 
 
-def _place(message: Message, checkpoint: Checkpoint) -> dict[str, bytes]:
-    number, offset, (_, accepted_ms) = message.partition() or 0, message.offset() or 0, message.timestamp()
-    return headers(checkpoint.id.encode(), checkpoint.topic.encode(), number, offset, accepted_ms)
+def _place(message: Message, checkpoint: Checkpoint) -> bytes:
+    _, accepted_ms = message.timestamp()
+    return place(checkpoint.topic.encode(), message.partition() or 0, message.offset() or 0, accepted_ms)

@@ -51,11 +51,11 @@ class Chooser:
         schema: SchemaVersion | None,
         *,
         erased: Mapping[str, datetime],
-        known: Callable[[Collection[str]], Collection[str]],
+        known: Callable[[Collection[str]], Mapping[str, bytes]],
     ) -> None:
         """Take what was asked for, and the schema of the records.
 
-        `erased` are the devices whose data were erased, and when; `known` says which replays there were.
+        `erased` are the devices whose data were erased, and when; `known` gives the secrets of replays.
 
         Raises:
             ExpressionError: `where` is none.
@@ -89,10 +89,12 @@ class Chooser:
         return taken
 
     def origin(self, message: Message) -> Origin | None:
-        """Say what a record is a copy of; None where it is none, or nobody knows of such a replay."""
-        headers = message.headers()
-        found = origin_of(headers) if headers else None
-        return found if found is not None and found.replay in self._known({found.replay}) else None
+        """Say what a record is a copy of; None where it is none, or only claims to be one."""
+        found = origin_of(message.headers())
+        secret = None if found is None else self._known({found.replay}).get(found.replay)
+        if found is None or secret is None or not found.is_proven(secret, message.key(), message.value()):
+            return None
+        return found
 
     def _why_not(self, message: Message) -> str | None:
         key = message.key() or b""

@@ -17,7 +17,7 @@ from connectors.kafka.admin import Admin
 from connectors.kafka.producer import Outgoing, Producer
 from schemas.codec import decode, encode
 from schemas.models import Reading
-from schemas.origin import ORIGIN, REPLAY, Origin, origin_of
+from schemas.origin import headers, origin_of, place
 from schemas.topics import READINGS
 from tests.e2e.conftest import Flow, eventually
 
@@ -100,16 +100,25 @@ def test_what_only_claims_to_be_a_copy_is_a_record_like_others(flow: Flow) -> No
     flow.start("worker", "--lane", "ingest", TIDEGATE_DATABASE__CONFLICT_POLICY="first")
     flow.produce([reading("pump-1", 0, 1.0)])
     eventually(flow.drained, "it is stored")
-    forged = Origin(str(uuid.uuid4()), "readings", 0, 0, accepted_ms=1_000).headers()
+    # Of a replay that there was, and of one that there was not; from before the one that stands.
+    assert replay(flow, "readings", "--into", "copies")["copied"] == 1
+    ((known,),) = flow.fetch("select id::text from replays")
+    values = encode(reading("pump-1", 0, 2.0)), encode(reading("pump-1", 0, 3.0))
+    origin = place(b"readings", 0, 0, 1_000)
+    forged = [
+        Outgoing(READINGS.name, b"pump-1", value, headers(replay_id.encode(), b"guess", origin, b"pump-1", value))
+        for replay_id, value in zip((known, str(uuid.uuid4())), values, strict=True)
+    ]
     producer = Producer(flow.settings.kafka)
-    producer.publish([Outgoing(READINGS.name, b"pump-1", encode(reading("pump-1", 0, 2.0)), forged)])
+    producer.publish(forged)
     producer.close()
-    eventually(flow.drained, "it is looked at")
+    eventually(flow.drained, "they are looked at")
     assert [(row[3], row[4].year >= 2026) for row in flow.fetch(TABLE)] == [(1.0, True)]
-    # A replay takes it along, and says the truth of it.
-    assert replay(flow, "readings", "--into", "copies")["copied"] == 2
-    assert {dict(one.headers())[ORIGIN].count(b"/1000") for one in log_of(flow, "copies")} == {0}
-    assert {dict(one.headers())[REPLAY] for one in log_of(flow, "copies")} != {forged[REPLAY]}
+    # A replay takes them along, and says the truth of them.
+    assert replay(flow, "readings", "--into", "copies")["copied"] == 3
+    origins = [origin_of(one.headers()) for one in log_of(flow, "copies")]
+    assert len(origins) == 4
+    assert all(one is not None and one.accepted_ms > 1_000 for one in origins)
 
 
 def test_lost_rows_come_back_and_erased_ones_do_not(flow: Flow) -> None:
@@ -172,6 +181,7 @@ def test_what_makes_no_sense_is_refused(flow: Flow, tmp_path: Path) -> None:
     for arguments, said in (
         (["nothing"], "no topic nothing"),
         (["insights"], "Nobody here works on insights"),
+        (["insights", "--into", "readings"], "of another kind"),
         (["readings", "--offsets", "99:0-1"], "partitions 0 to"),
         (["readings", "--offsets", "x"], "3:100-200"),
         (["readings", "--since", "yesterday"], "2h or 7d"),

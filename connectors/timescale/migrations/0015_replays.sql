@@ -1,5 +1,5 @@
--- Who had which records of the log replayed. Records that say that they are copies are believed only if their replay
--- stands here.
+-- Who had which records of the log replayed. Records that say that they are copies are believed only if they prove it,
+-- with the secret that stands here.
 create table replays (
     id      uuid primary key,
     who     text not null,
@@ -10,5 +10,6 @@ create table replays (
     -- Of the last time that somebody wrote it down: a replay that was killed can be gone on with.
     seen    timestamptz not null default now(),
     state   text not null default 'running' check (state in ('running', 'stopped', 'done')),
-    copied  bigint not null default 0
+    copied  bigint not null default 0,
+    secret  bytea not null
 );

@@ -71,7 +71,7 @@ def test_an_id_is_a_function_of_the_coordinates_alone() -> None:
 
 
 def test_a_copy_has_the_letter_of_its_original() -> None:
-    origin = Origin("0b9f3c9e-9d1c-4f6a-8e0a-2f2f3c1d9b10", "readings", 3, 42, 2_000)
+    origin = Origin("0b9f3c9e-9d1c-4f6a-8e0a-2f2f3c1d9b10", b"", "readings", 3, 42, 2_000)
     copy = RawBatch(
         "readings",
         7,

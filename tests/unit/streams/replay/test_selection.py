@@ -1,6 +1,6 @@
 """Which records a replay takes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -9,7 +9,7 @@ from confluent_kafka import Message
 
 from schemas.codec import encode
 from schemas.models import Reading
-from schemas.origin import Origin
+from schemas.origin import headers, place
 from schemas.registry import READING
 from streams.replay import selection
 from streams.replay.expression import Expression, ExpressionError
@@ -19,6 +19,7 @@ from tests.fakes.records import FakeRecord
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 START_MS = int(START.timestamp() * 1000)
 KNOWN = "0b9f3c9e-9d1c-4f6a-8e0a-2f2f3c1d9b10"
+SECRET = b"s" * 32
 UNKNOWN = "11111111-9d1c-4f6a-8e0a-2f2f3c1d9b10"
 
 
@@ -26,13 +27,17 @@ def record(
     device: str, offset: int = 0, metrics: dict[str, float] | None = None, copy_of: str | None = None
 ) -> Message:
     value = encode(Reading(device_id=device, ts=START, metrics=metrics or {"t": 1.0}, tags={"site": "hall 4"}))
-    headers = None if copy_of is None else list(Origin(copy_of, "readings", 1, 2, 3).headers().items())
-    return cast("Message", FakeRecord(offset, START_MS + offset, device.encode(), value, the_headers=headers))
+    bears = (
+        None
+        if copy_of is None
+        else headers(copy_of.encode(), SECRET, place(b"readings", 1, 2, 3), device.encode(), value)
+    )
+    return cast("Message", FakeRecord(offset, START_MS + offset, device.encode(), value, the_headers=bears))
 
 
 def chooser(wanted: Selection, erased: dict[str, datetime] | None = None) -> Chooser:
-    def known(ids: Collection[str]) -> Collection[str]:
-        return {KNOWN} & set(ids)
+    def known(ids: Collection[str]) -> Mapping[str, bytes]:
+        return {one: SECRET for one in ids if one == KNOWN}
 
     return Chooser(wanted, READING, erased=erased or {}, known=known)
 
