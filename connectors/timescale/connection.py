@@ -12,6 +12,8 @@ from connectors.timescale.settings import DatabaseSettings
 # What a writer may wait for a lock: a stuck transaction of another must show, not stop the world in silence.
 SESSION_OPTIONS = "-c timezone=UTC -c lock_timeout=60s -c idle_in_transaction_session_timeout=120s"
 
+OUTDATED = "The database has not the tables of today: run `tidegate db migrate`."
+
 _LIKE_THIS = (
     "TIDEGATE_DATABASE__URL cannot be read. It looks like postgresql://user:password@host:5432/name; in the password,"
     " write @ as %40, : as %3A, / as %2F, # as %23 and % as %25."

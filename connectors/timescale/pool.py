@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, TooManyRequests
 
 from connectors.errors import ConnectorError, SlowDownError, UnreachableError
-from connectors.timescale.connection import address
+from connectors.timescale.connection import OUTDATED, address
 from connectors.timescale.settings import DatabaseSettings
 
 STATEMENT_TIMEOUT_S = 5
@@ -102,7 +102,7 @@ class Pool:
         except psycopg.OperationalError as error:
             raise self._unreachable(error) from None
         except psycopg.errors.UndefinedTable as error:
-            raise ConnectorError("The database has not the tables of today: run `tidegate db migrate`.") from error
+            raise ConnectorError(OUTDATED) from error
 
     def _unreachable(self, error: psycopg.OperationalError) -> UnreachableError:
         reason = str(error).strip().splitlines()

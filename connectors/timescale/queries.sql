@@ -111,8 +111,11 @@ from unnest(%(device_id)s::text[], %(class)s::text[], %(units)s::jsonb[], %(tags
      as seen (device_id, class, units, tags, first_seen, last_seen)
 order by device_id
 on conflict (device_id) do update
-set units = devices.units || excluded.units,
-    tags = devices.tags || excluded.tags,
+-- What was said last stands, also when something older comes later.
+set units = case when excluded.last_seen < devices.last_seen
+                 then excluded.units || devices.units else devices.units || excluded.units end,
+    tags = case when excluded.last_seen < devices.last_seen
+                then excluded.tags || devices.tags else devices.tags || excluded.tags end,
     class = case when devices.class = '' then excluded.class else devices.class end,
     first_seen = least(devices.first_seen, excluded.first_seen),
     last_seen = greatest(devices.last_seen, excluded.last_seen);

@@ -15,7 +15,7 @@ import stamina
 from psycopg import Connection
 
 from connectors import metrics
-from connectors.errors import UnreachableError
+from connectors.errors import ConnectorError, UnreachableError
 from connectors.timescale import (
     batches,
     devices,
@@ -29,10 +29,11 @@ from connectors.timescale import (
     windows,
 )
 from connectors.timescale.batches import Ended, Item, Open, Placed, Planned, Waiting
-from connectors.timescale.connection import connect, kind_of
+from connectors.timescale.connection import OUTDATED, connect, kind_of
 from connectors.timescale.devices import DeviceKnown, DeviceSeen, Limits
 from connectors.timescale.insights import Announce, nobody
 from connectors.timescale.ledger import Counts, Marks, PartitionKey, Row
+from connectors.timescale.replays import Begun
 from connectors.timescale.schedules import Schedule, Work
 from connectors.timescale.settings import DatabaseSettings
 from connectors.timescale.tasks import Due, Postponed, Tried
@@ -95,6 +96,22 @@ class Store:
     def known_replays(self, replay_ids: Sequence[str]) -> dict[str, bytes]:
         """Give the secrets of those of these replays that there were (`replays.known`)."""
         return self._do(lambda c: replays.known(c, replay_ids))
+
+    def begin_replay(self, replay: Begun, secret: bytes) -> bytes:
+        """Write down that a replay begins or goes on (`replays.begin`)."""
+        return self._do(lambda c: replays.begin(c, replay, secret))
+
+    def progress_replay(self, replay_id: str, copied: int) -> None:
+        """Write down how far a replay has come (`replays.progress`)."""
+        self._do(lambda c: replays.progress(c, replay_id, copied))
+
+    def end_replay(self, replay_id: str, copied: int, *, done: bool, who: str) -> None:
+        """Write down that a replay is done, or was stopped (`replays.end`)."""
+        self._do(lambda c: replays.end(c, replay_id, copied, done=done, who=who))
+
+    def erased_devices(self) -> dict[str, datetime]:
+        """Give the devices whose data were erased, and when (`replays.erased`)."""
+        return self._do(replays.erased)
 
     def see_devices(self, seen: Sequence[DeviceSeen]) -> None:
         """Add and update devices (`devices.see`)."""
@@ -217,6 +234,8 @@ class Store:
                     log.warning("the database failed, trying again: %s", _first_line(error))
                     self.close()
                     raise
+                except psycopg.errors.UndefinedTable as error:
+                    raise ConnectorError(OUTDATED) from error
         raise AssertionError  # pragma: no cover  # stamina gives a result or raises
 
     def _connected(self) -> "Connection[Row]":

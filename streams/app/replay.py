@@ -2,10 +2,11 @@
 
 import secrets
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +16,9 @@ from connectors.clock import Clock, SystemClock
 from connectors.kafka import consumer
 from connectors.kafka.admin import Admin, Bounds, TopicState
 from connectors.kafka.bulk import BulkProducer
-from connectors.timescale import replays
 from connectors.timescale.connection import connect
 from connectors.timescale.replays import Begun
+from connectors.timescale.store import Store
 from schemas.errors import TidegateError
 from schemas.origin import SECRET_BYTES
 from schemas.registry import SchemaVersion
@@ -36,6 +37,8 @@ CHUNK: Final = 20_000
 # How often a checkpoint is written, and the table told.
 CHECKPOINT_EVERY_S: Final = 1.0
 TELL_EVERY_S: Final = 10.0
+# How long a database that is away is waited for.
+PATIENCE_S: Final = 30.0
 # Who works on what is written to these.
 WITH_AGENTS: Final = frozenset({READINGS.name, ANALYSIS_REQUESTS.name})
 
@@ -146,7 +149,8 @@ def count(settings: Settings, checkpoint: Checkpoint, on_read: Callable[[int], N
 
     """
     tally = Tally()
-    with _chooser(settings, checkpoint.topic, checkpoint.selection) as chooser:
+    with _opened(settings) as store:
+        chooser = _chooser(store, checkpoint)
         for messages in _read(settings, checkpoint, on_read):
             tally.add(chooser.chosen(messages))
     return Counted(tally, dict(chooser.left_out))
@@ -159,14 +163,19 @@ def _read(settings: Settings, checkpoint: Checkpoint, on_read: Callable[[int], N
 
 
 @contextmanager
-def _chooser(settings: Settings, topic: str, selection: Selection) -> Iterator[Chooser]:
-    with connect(settings.database, autocommit=True) as connection:
+def _opened(settings: Settings) -> Iterator[Store]:
+    # Who is not there at the start is not waited for.
+    connect(settings.database).close()
+    store = Store(settings.database, patience_s=PATIENCE_S)
+    try:
+        yield store
+    finally:
+        store.close()
 
-        def ask(ids: Collection[str]) -> Mapping[str, bytes]:
-            return replays.known(connection, ids)
 
-        erased = replays.erased(connection)
-        yield Chooser(selection, _schema(topic), erased=erased, known=Remembered(ask))
+def _chooser(store: Store, checkpoint: Checkpoint) -> Chooser:
+    known, erased = Remembered(store.known_replays), store.erased_devices()
+    return Chooser(checkpoint.selection, _schema(checkpoint.topic), erased=erased, known=known)
 
 
 def _schema(topic: str) -> SchemaVersion | None:
@@ -203,35 +212,29 @@ class Replay:
 
         """
         self._make_target()
-        pace = Pace(self.checkpoint.rate, self._clock)
-        producer = BulkProducer(self._settings.kafka)
-        done = False
-        begun = Begun(
-            self.checkpoint.id,
-            self._course.who,
-            self.checkpoint.topic,
-            self.checkpoint.target,
-            self.checkpoint.model_dump(mode="json", include={"selection", "left", "rate", "copied"}),
-        )
-        with connect(self._settings.database, autocommit=True) as connection:
-            secret = replays.begin(connection, begun, secrets.token_bytes(SECRET_BYTES))
-        self.checkpoint.write(self._course.file)
-        try:
-            with _chooser(self._settings, self.checkpoint.topic, self.checkpoint.selection) as chooser:
-                chunks = consumer.read(self._settings.kafka, self.checkpoint.spans, most=pace.most(CHUNK))
-                try:
-                    Copying(chooser, producer, secret, pace, self._step).run(chunks, self.checkpoint)
-                    done = True
-                finally:
-                    self.left_out = dict(chooser.left_out)
-        finally:
-            producer.close()
+        with _opened(self._settings) as store:
+            chooser = _chooser(store, self.checkpoint)
+            secret = store.begin_replay(self._begun(), secrets.token_bytes(SECRET_BYTES))
             self.checkpoint.write(self._course.file)
-            with connect(self._settings.database, autocommit=True) as connection:
-                replays.end(connection, self.checkpoint.id, self.checkpoint.copied, done=done, who=self._course.who)
+            producer, done = BulkProducer(self._settings.kafka), False
+            pace = Pace(self.checkpoint.rate, self._clock)
+            copying = Copying(chooser, producer, secret, pace, partial(self._step, store))
+            try:
+                chunks = consumer.read(self._settings.kafka, self.checkpoint.spans, most=pace.most(CHUNK))
+                copying.run(chunks, self.checkpoint)
+                done = True
+            finally:
+                producer.close()
+                self.left_out = dict(chooser.left_out)
+                self.checkpoint.write(self._course.file)
+                store.end_replay(self.checkpoint.id, self.checkpoint.copied, done=done, who=self._course.who)
         self._course.file.unlink()
 
-    def _step(self, checkpoint: Checkpoint, read: int) -> None:
+    def _begun(self) -> Begun:
+        plan = self.checkpoint.model_dump(mode="json", include={"selection", "left", "rate", "copied"})
+        return Begun(self.checkpoint.id, self._course.who, self.checkpoint.topic, self.checkpoint.target, plan)
+
+    def _step(self, store: Store, checkpoint: Checkpoint, read: int) -> None:
         self.checkpoint = checkpoint
         self._course.on_read(read)
         now = self._clock.monotonic()
@@ -239,8 +242,7 @@ class Replay:
             checkpoint.write(self._course.file)
             self._written = now
         if now - self._told >= TELL_EVERY_S:
-            with connect(self._settings.database, autocommit=True) as connection:
-                replays.progress(connection, checkpoint.id, checkpoint.copied)
+            store.progress_replay(checkpoint.id, checkpoint.copied)
             self._told = now
 
     def _make_target(self) -> None:

@@ -15,6 +15,7 @@ import pytest
 from connectors.kafka import consumer
 from connectors.kafka.admin import Admin
 from connectors.kafka.producer import Outgoing, Producer
+from connectors.timescale.connection import connect
 from schemas.codec import decode, encode
 from schemas.models import Reading
 from schemas.origin import headers, origin_of, place
@@ -173,6 +174,15 @@ def test_a_replay_that_was_stopped_goes_on(flow: Flow, tmp_path: Path) -> None:
         seconds = [decode(one.value(), Reading).ts for one in copies if one.key() == device.encode()]
         assert sorted(set(seconds)) == [START + timedelta(seconds=n) for n in range(300)]
         assert [one for n, one in enumerate(seconds) if one not in seconds[:n]] == sorted(set(seconds))
+
+
+def test_a_database_of_yesterday_is_said_to_be_one(flow: Flow) -> None:
+    with connect(flow.settings.database, autocommit=True) as connection:
+        connection.execute("drop table replays")
+    done = flow.run("replay", "readings")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "tidegate db migrate" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_what_makes_no_sense_is_refused(flow: Flow, tmp_path: Path) -> None:

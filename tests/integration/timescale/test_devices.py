@@ -31,6 +31,17 @@ def test_what_is_known_of_a_device_widens_in_any_order(store: Store, fetch: Fetc
     assert store.devices(["b"])["b"] == DeviceKnown("", "", {})
 
 
+def test_an_earlier_reading_does_not_take_back_what_a_later_one_said(store: Store, fetch: Fetch) -> None:
+    """As when old records are replayed."""
+    store.see_devices([DeviceSeen("pump-7", NOON, NOON, {"t": "Cel"}, {"site": "north"})])
+    store.see_devices(
+        [DeviceSeen("pump-7", NOON - HOUR, NOON - HOUR, {"t": "K", "p": "Pa"}, {"site": "south", "n": "7"})]
+    )
+    assert fetch("select units, tags from devices") == [({"t": "Cel", "p": "Pa"}, {"site": "north", "n": "7"})]
+    store.see_devices([DeviceSeen("pump-7", NOON, NOON + HOUR, {"t": "K"}, {"site": "south"})])
+    assert fetch("select units, tags from devices") == [({"t": "K", "p": "Pa"}, {"site": "south", "n": "7"})]
+
+
 def test_what_an_operator_set_stays(store: Store, fetch: Fetch) -> None:
     store.see_devices([DeviceSeen("pump-7", NOON, NOON, {}, {"class": "pump"})])
     fetch("update devices set tenant = 'acme', class = 'big pump' returning 1")
