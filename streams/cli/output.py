@@ -21,7 +21,6 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
@@ -78,7 +77,6 @@ def bar(what: str, total: int | None, *, hidden: bool) -> Iterator[Callable[[int
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
-        TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=remarks,
         disable=hidden,

@@ -6,7 +6,6 @@ from random import Random
 import pytest
 
 from connectors.embedded import ports
-from connectors.embedded.server import Server
 from connectors.kafka.admin import Admin
 from connectors.kafka.bulk import BulkProducer
 from connectors.kafka.consumer import read
@@ -15,17 +14,6 @@ from connectors.kafka.settings import KafkaSettings
 from schemas.topics import READINGS
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-def kafka(kafka_server: Server) -> KafkaSettings:
-    return KafkaSettings(bootstrap_servers=kafka_server.address, partitions=3)
-
-
-@pytest.fixture
-def topic(kafka: KafkaSettings, topic_name: str) -> str:
-    Admin(kafka).apply([replace(READINGS, name=topic_name)])
-    return topic_name
 
 
 def test_all_are_there_each_key_in_order_with_headers(kafka: KafkaSettings, topic: str) -> None:

@@ -1,6 +1,5 @@
 """Bounded reads on a real broker."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,26 +8,13 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from connectors.embedded import ports
-from connectors.embedded.server import Server
 from connectors.errors import UnreachableError
 from connectors.kafka.admin import Admin, Bounds
 from connectors.kafka.consumer import GoneError, read
 from connectors.kafka.producer import Outgoing, Producer
 from connectors.kafka.settings import KafkaSettings
-from schemas.topics import READINGS
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-def kafka(kafka_server: Server) -> KafkaSettings:
-    return KafkaSettings(bootstrap_servers=kafka_server.address, partitions=3)
-
-
-@pytest.fixture
-def topic(kafka: KafkaSettings, topic_name: str) -> str:
-    Admin(kafka).apply([replace(READINGS, name=topic_name)])
-    return topic_name
 
 
 def produce(kafka: KafkaSettings, topic: str, count: int, first: int = 0) -> None:
