@@ -3,6 +3,7 @@
 That nothing failed, and that nothing is queued any more, means that Kafka has confirmed all.
 """
 
+import time
 from collections.abc import Iterable
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -38,7 +39,10 @@ class BulkProducer:
         for record in records:
             self._queue(record)
         # librdkafka reports each record within its delivery time-out; the margin is for the reporting itself.
-        left = self._producer.flush(self._timeout_s + 5.0)
+        deadline = time.monotonic() + self._timeout_s + 5.0
+        # In short steps: a signal is heard between them only.
+        while (left := self._producer.flush(POLL_S)) and time.monotonic() < deadline:
+            pass
         if self._error is not None:
             raise self._error
         if left:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from schemas.errors import TidegateError
 from schemas.instants import from_text
 from streams.app.replay import Counted, Course, Replay, ReplayError, Wanted, check, count, plan
 from streams.cli.output import Json, StoppedError, UsageError, bar, say, show, stop_signals
@@ -63,7 +64,7 @@ def command(  # noqa: PLR0913  # a command has as many options as it has
 
     Copies bear headers that say what they are copies of, and count as accepted when their originals were: what is
     stored already is not stored again. Records of one partition keep their order, so those of a device do. Ctrl-Z
-    pauses it, and `fg` goes on; Ctrl-C stops it, and --resume goes on.
+    pauses it for a minute at the most, and `fg` goes on; Ctrl-C stops it, and --resume goes on.
     """
     settings = load()
     try:
@@ -79,7 +80,7 @@ def command(  # noqa: PLR0913  # a command has as many options as it has
                 Selection(devices=tuple(device or ()), key=key, where=where, copies=copies),
                 _time(since, "--since"),
                 _time(until, "--until"),
-                dict(map(_span, offsets or ())),
+                _spans(offsets or ()),
                 rate,
             )
             planned = plan(settings, wanted)
@@ -90,7 +91,8 @@ def command(  # noqa: PLR0913  # a command has as many options as it has
                 counted = count(settings, planned, advance)
             _show_counted(planned, counted, as_json=as_json)
             return
-        if records > MOST_UNASKED and not yes:
+        # Who goes on with a replay has said so before.
+        if records > MOST_UNASKED and not yes and resume is None:
             raise UsageError(
                 f"that is up to {records:,} records of {planned.topic}: --dry-run counts them, --yes replays them"
             )
@@ -109,6 +111,10 @@ def _run(settings: Settings, planned: Checkpoint, file: Path, records: int, *, a
                 replay.run()
         except StoppedError:
             stopped = True
+        except TidegateError:
+            if file.exists():
+                say(f"it failed. Go on with: tidegate replay --resume {file}")
+            raise
     seconds = time.monotonic() - began
     copied = replay.checkpoint.copied
     told: dict[str, Any] = {
@@ -142,6 +148,13 @@ def _time(text: str | None, option: str) -> datetime | None:
         return from_text(text)
     except (ValueError, OverflowError):
         raise UsageError(f"{option}: a time like 2026-01-31T12:00Z, or 30m, 2h or 7d for so long ago") from None
+
+
+def _spans(texts: Sequence[str]) -> dict[int, tuple[int | None, int | None]]:
+    spans = dict(map(_span, texts))
+    if len(spans) < len(texts):
+        raise UsageError("--offsets: each partition once")
+    return spans
 
 
 def _span(text: str) -> tuple[int, tuple[int | None, int | None]]:

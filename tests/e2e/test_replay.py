@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -153,6 +154,13 @@ def test_a_replay_that_was_stopped_goes_on(flow: Flow, tmp_path: Path) -> None:
     )
     try:
         eventually(lambda: file.exists() and json.loads(file.read_text())["copied"] > 0, "it has begun")
+        # Paused, it stands; then it goes on.
+        os.kill(running.pid, signal.SIGSTOP)
+        stands = json.loads(file.read_text())["copied"]
+        time.sleep(2)
+        assert json.loads(file.read_text())["copied"] == stands
+        os.kill(running.pid, signal.SIGCONT)
+        eventually(lambda: json.loads(file.read_text())["copied"] > stands, "it goes on")
         os.kill(running.pid, signal.SIGINT)
         out, said = running.communicate(timeout=60)
     finally:
@@ -194,6 +202,7 @@ def test_what_makes_no_sense_is_refused(flow: Flow, tmp_path: Path) -> None:
         (["insights", "--into", "readings"], "of another kind"),
         (["readings", "--offsets", "99:0-1"], "partitions 0 to"),
         (["readings", "--offsets", "x"], "3:100-200"),
+        (["readings", "--offsets", "0:1-2", "--offsets", "0:5-6"], "each partition once"),
         (["readings", "--since", "yesterday"], "2h or 7d"),
         (["readings", "--where", "metrics."], "no expression of CEL"),
         (["--resume", str(other)], "not the checkpoint of a replay"),
