@@ -9,7 +9,7 @@ from schemas.models import Reading
 from tests.e2e.conftest import Flow, eventually
 from tests.fakes.stand_in import StandIn
 
-pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(300), pytest.mark.within_a_day(seconds=100)]
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 DEVICES = [f"pump-{number}" for number in range(12)]

@@ -13,7 +13,13 @@ from schemas.models import AnalysisRequest, Sample
 from tests.e2e.conftest import Flow, eventually
 from tests.fakes.stand_in import StandIn
 
-pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.redis, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.kafka,
+    pytest.mark.database,
+    pytest.mark.redis,
+    pytest.mark.timeout(300),
+    pytest.mark.within_a_day(seconds=100),
+]
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 # Dollars, at one for a million tokens of any kind: for some calls, and never for all.

@@ -39,7 +39,7 @@ from tests.fakes.hand_clock import START, HandClock
 from tests.fakes.stand_in import StandIn
 from tests.integration.agents.test_analyze import Producer, record, request
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.within_a_day]
 
 Fetch = Callable[..., list[tuple[Any, ...]]]
 

@@ -87,6 +87,7 @@ async def spend(one: Pool, times: int) -> Counter[str]:
 
 
 @pytest.mark.database
+@pytest.mark.within_a_day
 async def test_100_callers_and_money_for_40_calls(
     stand_in: StandIn, database: DatabaseSettings, fetch: Callable[..., list[tuple[object, ...]]]
 ) -> None:

@@ -17,7 +17,7 @@ from connectors.timescale.store import Store
 from schemas.fields import deterministic_id
 from schemas.models import AnalysisRequest
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.within_a_day]
 
 Fetch = Callable[..., list[tuple[Any, ...]]]
 

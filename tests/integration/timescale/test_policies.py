@@ -10,12 +10,15 @@ from connectors.timescale import policies
 from connectors.timescale.connection import DatabaseKind, connect, kind_of
 from connectors.timescale.settings import DatabaseSettings
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.within_a_day]
 
 Connection = psycopg.Connection[tuple[object, ...]]
 Apply = Callable[..., None]
 
-NOW = datetime.now(UTC)
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 @pytest.fixture
@@ -25,10 +28,10 @@ def connection(fresh_database: DatabaseSettings) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def apply(fresh_database: DatabaseSettings, connection: Connection) -> Apply:
-    def run(on: Connection | None = None, now: datetime = NOW, **changes: int) -> None:
+def apply(fresh_database: DatabaseSettings, connection: Connection, now: datetime) -> Apply:
+    def run(on: Connection | None = None, at: datetime = now, **changes: int) -> None:
         used = on or connection
-        policies.apply(used, kind_of(used), fresh_database.model_copy(update=changes), now)
+        policies.apply(used, kind_of(used), fresh_database.model_copy(update=changes), at)
 
     return run
 
@@ -57,22 +60,24 @@ def names(first: datetime, days: int) -> list[str]:
 
 
 @pytest.mark.usefixtures("plain")
-def test_partitions_are_made_ahead_and_again_changes_nothing(connection: Connection, apply: Apply) -> None:
+def test_partitions_are_made_ahead_and_again_changes_nothing(
+    connection: Connection, apply: Apply, now: datetime
+) -> None:
     made = partitions(connection)
-    assert list(made) == names(NOW - timedelta(days=7), 15)
+    assert list(made) == names(now - timedelta(days=7), 15)
     apply()
     assert partitions(connection) == made
-    apply(now=NOW + timedelta(days=2))
-    assert list(partitions(connection)) == names(NOW - timedelta(days=7), 17)
-    insert(connection, NOW + timedelta(days=9))
+    apply(at=now + timedelta(days=2))
+    assert list(partitions(connection)) == names(now - timedelta(days=7), 17)
+    insert(connection, now + timedelta(days=9))
     assert connection.execute("select count(*) from readings_default").fetchone() == (0,)
 
 
 @pytest.mark.usefixtures("plain")
-def test_a_day_whose_readings_came_before_its_partition(connection: Connection, apply: Apply) -> None:
-    then = NOW + timedelta(days=100)
+def test_a_day_whose_readings_came_before_its_partition(connection: Connection, apply: Apply, now: datetime) -> None:
+    then = now + timedelta(days=100)
     insert(connection, then)
-    apply(now=then)
+    apply(at=then)
     expected = names(then - timedelta(days=7), 15)
     expected.remove(f"readings_{then:%Y%m%d}")
     assert set(expected) <= set(partitions(connection))
@@ -81,16 +86,18 @@ def test_a_day_whose_readings_came_before_its_partition(connection: Connection, 
     with pytest.raises(psycopg.errors.UniqueViolation):
         insert(connection, then)
     with connection.transaction():  # inside a transaction of the caller's, too
-        apply(now=then + timedelta(days=3))
+        apply(at=then + timedelta(days=3))
     assert f"readings_{then + timedelta(days=10):%Y%m%d}" in partitions(connection)
 
 
 @pytest.mark.usefixtures("plain")
-def test_retention_drops_partitions_and_rows_that_are_older(connection: Connection, apply: Apply) -> None:
-    midnight = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+def test_retention_drops_partitions_and_rows_that_are_older(
+    connection: Connection, apply: Apply, now: datetime
+) -> None:
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     second = timedelta(seconds=1)
     instants = [datetime(2013, 5, 1, tzinfo=UTC), *(midnight + offset for offset in (-3 * 86400 * second - second,))]
-    kept = [midnight - timedelta(days=3), midnight, NOW + timedelta(days=30)]
+    kept = [midnight - timedelta(days=3), midnight, now + timedelta(days=30)]
     for ts in instants + kept:
         insert(connection, ts)
     apply()
@@ -98,38 +105,38 @@ def test_retention_drops_partitions_and_rows_that_are_older(connection: Connecti
     apply(retention_days=3)
     assert stored(connection) == kept
     made = partitions(connection)
-    assert list(made) == names(NOW - timedelta(days=3), 11)
+    assert list(made) == names(now - timedelta(days=3), 11)
     apply(retention_days=3)
     assert partitions(connection) == made
 
 
 @pytest.mark.usefixtures("plain")
 def test_many_at_once_make_each_partition_once(
-    fresh_database: DatabaseSettings, connection: Connection, apply: Apply, in_thread: ThreadPoolExecutor
+    fresh_database: DatabaseSettings, connection: Connection, apply: Apply, now: datetime, in_thread: ThreadPoolExecutor
 ) -> None:
     def run(_: int) -> None:
         with connect(fresh_database, autocommit=True) as opened:
-            apply(opened, NOW + timedelta(days=50), retention_days=20)
+            apply(opened, now + timedelta(days=50), retention_days=20)
 
     list(in_thread.map(run, range(4)))
-    assert list(partitions(connection)) == names(NOW + timedelta(days=43), 15)
+    assert list(partitions(connection)) == names(now + timedelta(days=43), 15)
 
 
 @pytest.mark.usefixtures("plain")
 def test_making_partitions_waits_for_a_reader_without_stopping_writers(
-    fresh_database: DatabaseSettings, connection: Connection, apply: Apply, in_thread: ThreadPoolExecutor
+    fresh_database: DatabaseSettings, connection: Connection, apply: Apply, now: datetime, in_thread: ThreadPoolExecutor
 ) -> None:
     with connect(fresh_database) as reader, connect(fresh_database, autocommit=True) as making:
         reader.execute("select count(*) from readings")
-        applying = in_thread.submit(apply, making, NOW + timedelta(days=1))
+        applying = in_thread.submit(apply, making, now + timedelta(days=1))
         waits = "select cardinality(pg_blocking_pids(%s)) > 0"
         while connection.execute(waits, (making.info.backend_pid,)).fetchone() != (True,):
             assert not applying.done()
         connection.execute("set lock_timeout = '2s'")
-        insert(connection, NOW)
+        insert(connection, now)
         reader.rollback()
         applying.result(20)
-    assert f"readings_{NOW + timedelta(days=8):%Y%m%d}" in partitions(connection)
+    assert f"readings_{now + timedelta(days=8):%Y%m%d}" in partitions(connection)
 
 
 # -- TimescaleDB -------------------------------------------------------------------------------------------------------
@@ -195,8 +202,10 @@ def test_any_retention_leaves_room_for_the_refresh(connection: Connection, apply
 
 
 @pytest.mark.usefixtures("timescale")
-def test_retention_deletes_readings_and_keeps_what_was_computed_from_them(connection: Connection, apply: Apply) -> None:
-    old, new = NOW - timedelta(days=40), NOW - timedelta(days=2)
+def test_retention_deletes_readings_and_keeps_what_was_computed_from_them(
+    connection: Connection, apply: Apply, now: datetime
+) -> None:
+    old, new = now - timedelta(days=40), now - timedelta(days=2)
     insert(connection, old)
     insert(connection, new)
     apply(retention_days=30)

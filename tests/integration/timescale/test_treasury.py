@@ -17,7 +17,7 @@ from connectors.money import Spent
 from connectors.timescale.settings import DatabaseSettings
 from connectors.timescale.treasury import Treasury
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.within_a_day]
 
 Fetch = Callable[..., list[tuple[object, ...]]]
 
