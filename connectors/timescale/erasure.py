@@ -1,8 +1,8 @@
 """All that the database has of a device, taken out; and who had it done, in `audit`."""
 
 from psycopg import Connection
-from psycopg.types.json import Jsonb
 
+from connectors.timescale import audit
 from connectors.timescale.ledger import Row
 from connectors.timescale.queries import query
 
@@ -31,6 +31,5 @@ def erase(connection: "Connection[Row]", device_id: str, who: str) -> dict[str, 
             deleted = connection.execute(query(step), {"device_id": device_id}).rowcount
             if step in _COUNTED:
                 counts[_COUNTED[step]] = deleted
-        detail = Jsonb({"device_id": device_id, **counts})
-        connection.execute(query("add_audit"), {"who": who, "action": "erase device", "detail": detail})
+        audit.add(connection, who, "erase device", {"device_id": device_id, **counts})
     return counts

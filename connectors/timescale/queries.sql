@@ -707,3 +707,29 @@ select id::text, secret from replays where id = any(%(ids)s::uuid[]);
 
 -- name: erased_devices
 select detail ->> 'device_id', max(at) from audit where action = 'erase device' group by 1;
+
+-- name: standing_rows
+-- What is stored under keys, beside the place that each has among them; the bounds are for the planner, as in `losers`.
+select asked.place, r.value, (extract(epoch from r.accepted) * 1000000)::bigint
+from unnest(%(device_id)s::text[], %(metric)s::text[], %(ts)s::bigint[])
+     with ordinality as asked (device_id, metric, ts, place)
+join readings r on r.device_id = asked.device_id and r.metric = asked.metric
+  and r.ts = timestamptz 'epoch' + asked.ts * interval '1 microsecond'
+where r.ts between %(first)s and %(last)s;
+
+-- name: marks_of_topic
+select partition, next_offset from sink_offsets
+where cluster_id = %(cluster_id)s and topic = %(topic)s and topic_id = %(topic_id)s;
+
+-- name: insights_of_log
+-- Insights about alarms that readings between these offsets have raised.
+select i.id::text, i.device_id, i.metric, i.kind, i.window_start, i.window_end
+from insights i
+join unnest(%(partition)s::integer[], %(first)s::bigint[], %(end)s::bigint[]) as span (partition, first, "end")
+  on (i.detail ->> 'partition')::integer = span.partition
+  and (i.detail ->> 'last_offset')::bigint >= span.first and (i.detail ->> 'last_offset')::bigint < span."end"
+where i.created >= %(since)s and i.detail ->> 'topic' = %(topic)s
+order by i.window_start, i.id;
+
+-- name: waiting_requests
+select id::text from tasks where id = any(%(ids)s::uuid[]) and insight is null;

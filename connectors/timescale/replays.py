@@ -7,6 +7,7 @@ from datetime import datetime
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from connectors.timescale import audit
 from connectors.timescale.ledger import Row
 from connectors.timescale.queries import query
 
@@ -35,10 +36,10 @@ def begin(connection: "Connection[Row]", replay: Begun, secret: bytes) -> bytes:
         "plan": Jsonb(dict(replay.plan)),
         "secret": secret,
     }
-    detail = Jsonb({"replay": replay.id, "source": replay.source, "target": replay.target, **replay.plan})
+    detail = {"replay": replay.id, "source": replay.source, "target": replay.target, **replay.plan}
     with connection.transaction():
         row = connection.execute(query("begin_replay"), values).fetchone()
-        connection.execute(query("add_audit"), {"who": replay.who, "action": "replay", "detail": detail})
+        audit.add(connection, replay.who, "replay", detail)
     return secret if row is None or not isinstance(row[0], bytes) else row[0]
 
 
@@ -50,10 +51,9 @@ def progress(connection: "Connection[Row]", replay_id: str, copied: int) -> None
 def end(connection: "Connection[Row]", replay_id: str, copied: int, *, done: bool, who: str) -> None:
     """Write down that a replay is done, or was stopped."""
     state = "done" if done else "stopped"
-    detail = Jsonb({"replay": replay_id, "copied": copied})
     with connection.transaction():
         connection.execute(query("progress_replay"), {"id": replay_id, "copied": copied, "state": state})
-        connection.execute(query("add_audit"), {"who": who, "action": f"replay {state}", "detail": detail})
+        audit.add(connection, who, f"replay {state}", {"replay": replay_id, "copied": copied})
 
 
 def known(connection: "Connection[Row]", replay_ids: Iterable[str]) -> dict[str, bytes]:

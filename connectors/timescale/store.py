@@ -11,13 +11,16 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 import psycopg
+import pyarrow as pa
 import stamina
 from psycopg import Connection
 
 from connectors import metrics
 from connectors.errors import ConnectorError, UnreachableError
 from connectors.timescale import (
+    audit,
     batches,
+    comparing,
     devices,
     insights,
     ledger,
@@ -29,6 +32,7 @@ from connectors.timescale import (
     windows,
 )
 from connectors.timescale.batches import Ended, Item, Open, Placed, Planned, Waiting
+from connectors.timescale.comparing import ExplainedAlarm, Standing
 from connectors.timescale.connection import OUTDATED, connect, kind_of
 from connectors.timescale.devices import DeviceKnown, DeviceSeen, Limits
 from connectors.timescale.insights import Announce, nobody
@@ -112,6 +116,28 @@ class Store:
     def erased_devices(self) -> dict[str, datetime]:
         """Give the devices whose data were erased, and when (`replays.erased`)."""
         return self._do(replays.erased)
+
+    def standing_rows(self, columns: pa.RecordBatch) -> Standing:
+        """Give what is stored under the keys of rows (`comparing.rows`)."""
+        return self._do(lambda c: comparing.rows(c, columns))
+
+    def stored_until(self, topic: PartitionKey) -> dict[int, int]:
+        """Give up to where a topic's partitions are stored (`comparing.stored_until`)."""
+        return self._do(lambda c: comparing.stored_until(c, topic))
+
+    def explained_alarms(
+        self, topic: str, offsets: Mapping[int, tuple[int, int]], since: datetime
+    ) -> list[ExplainedAlarm]:
+        """Give the insights about alarms of a part of the log (`comparing.alarms`)."""
+        return self._do(lambda c: comparing.alarms(c, topic, offsets, since))
+
+    def waiting_requests(self, request_ids: Sequence[str]) -> set[str]:
+        """Give those requests that wait for an answer (`comparing.waiting`)."""
+        return self._do(lambda c: comparing.waiting(c, request_ids))
+
+    def audit(self, who: str, action: str, detail: Mapping[str, object]) -> None:
+        """Write down that somebody does something (`audit.add`)."""
+        self._do(lambda c: audit.add(c, who, action, detail))
 
     def see_devices(self, seen: Sequence[DeviceSeen]) -> None:
         """Add and update devices (`devices.see`)."""

@@ -123,7 +123,7 @@ class Writer:
         self._copy(cursor, _COPY_STAGED, [part])
         stored = cursor.execute(query("insert_new", **self._words)).rowcount
         conflicts: list[Conflict] = []
-        for first, last in _spans(part.columns.column("ts")):
+        for first, last in spans(part.columns.column("ts")):
             # prepare=False: a plan that is kept for other instants would search every chunk.
             values = {"first": first, "last": last}
             losers = cursor.execute(query("losers", **self._words), values, prepare=False)
@@ -146,7 +146,7 @@ class Writer:
             copy.write(encoder.finish())
 
 
-def _spans(ts: pa.Array) -> list[tuple[datetime, datetime]]:
+def spans(ts: pa.Array) -> list[tuple[datetime, datetime]]:
     """Cut the instants of rows at gaps of more than a day, and give the first and the last instant of each span.
 
     One reading of long ago among those of today must not make all chunks between them be searched.

@@ -32,6 +32,7 @@ EXAMPLES = "Examples: [bold]scripts/bench replay[/] · [bold]scripts/bench repla
 RECORDS: Final = 300_000
 RATE, PACED_S = 5_000, 15
 OURS, WHERE, BARE = "tidegate replay", "tidegate replay --where", "bare: confluent-kafka, bytes alone"
+SHADOW: Final = "tidegate replay --shadow"
 EXPRESSION: Final = "metrics.size() > 0 && device_id != ''"
 WANTED, MOST_OFF = 50_000.0, 5.0
 CLI: Final = ("-m", "streams.cli.main")
@@ -50,7 +51,7 @@ def command(*, runs: Runs = 5, as_json: Json = False) -> None:
     with servers.running(("kafka", "database"), say=say) as running, running.new_database() as settings:
         running.new_topics()
         versions = machine.versions(machine.PACKAGES) | dict(running.versions)
-        with progress(3 + 3 * runs) as step:
+        with progress(3 + 4 * runs) as step:
             step("making the readings")
             producer = Producer(settings.kafka)
             producer.publish(payloads.kafka(RECORDS))
@@ -68,14 +69,21 @@ def command(*, runs: Runs = 5, as_json: Json = False) -> None:
             off = _off(settings, paced)
             step("into the agents")
             added = _added(settings, running.folder / "worker")
+            compared = []
+            for run in range(1, runs + 1):
+                step(f"{SHADOW}, run {run} of {runs}")
+                compared.append(_replayed(settings, "--shadow"))
             _drop(settings, (copies, paced))
-    publish(report(speeds, off, added, versions), as_json=as_json)
+    publish(report(speeds, compared, off, added, versions), as_json=as_json)
 
 
-def report(speeds: dict[str, list[float]], off: float, added: int, versions: dict[str, str]) -> Report:
+def report(
+    speeds: dict[str, list[float]], compared: list[float], off: float, added: int, versions: dict[str, str]
+) -> Report:
     """Compose what is said of it."""
     results = [Result(name, "copied and confirmed", "records/s", tuple(values)) for name, values in speeds.items()]
     results += [
+        Result(SHADOW, "decoded, watched and compared with their rows", "records/s", tuple(compared)),
         Result(OURS, f"off the rate of {RATE} records/s, over {PACED_S} s", "%", (off,)),
         Result(OURS, "rows that a replay into the agents adds", "rows", (float(added),)),
     ]

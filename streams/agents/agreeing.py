@@ -5,9 +5,9 @@ compared; the severity is, whether they speak of up or down, whether they say ye
 """
 
 import re
-from typing import Final
+from typing import Final, Protocol
 
-from streams.prompts.answer import Answer
+from schemas.fields import Severity
 
 _UP: Final = re.compile(
     r"\b(?:r[io]s(?:e[sn]?|ing)|increas\w*|climb\w*|higher|upwards?|went up|go(?:es|ing)? up|grew|grow\w*)\b"
@@ -19,7 +19,19 @@ _NOT: Final = re.compile(r"\b(?:no|not|never|none|nothing|without|neither)\b|n't
 _YES: Final = re.compile(r"^\W*(yes|no)\b")
 
 
-def agree(one: Answer, other: Answer) -> bool:
+class Verdict(Protocol):
+    """What is compared of an answer, or of the insight that it became."""
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is."""
+
+    @property
+    def summary(self) -> str:
+        """What has happened."""
+
+
+def agree(one: Verdict, other: Verdict) -> bool:
     """Say whether one answer may stand for the other."""
     return one.severity is other.severity and _marks(one.summary) == _marks(other.summary)
 

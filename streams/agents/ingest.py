@@ -27,9 +27,9 @@ import numpy as np
 from connectors.clock import Clock
 from connectors.kafka.admin import Admin
 from connectors.kafka.producer import Producer
-from connectors.timescale.devices import Limits
 from connectors.timescale.ledger import PartitionKey
 from connectors.timescale.store import Store
+from streams.agents import limits
 from streams.agents.copies import Known, credited, nobody
 from streams.agents.partitions import Partition
 from streams.agents.poison_limit import PoisonLimit
@@ -41,7 +41,6 @@ from streams.columns.validate import validate
 from streams.detect.detector import DETECTOR, Detector
 from streams.detect.state import SeriesTable
 
-UNLIMITED = Limits()
 # What a snapshot says while detection is off: state from before must not be taken for one that saw these readings.
 NO_DETECTOR = "none"
 
@@ -182,7 +181,9 @@ class Ingest:
         """Write what the detectors have seen since the last snapshot; give the offsets that are now covered."""
         covered = {}
         for name, partition in self._partitions.items():
-            self._learn_limits(partition)
+            if self._detection.on:
+                # Their devices are written down by now.
+                partition.limited = limits.learn(partition.detector.table, partition.limited, self._store.limits)
             if not partition.unsaved or partition.taken != partition.position:  # the latter after a failure only
                 continue
             table = partition.detector.table
@@ -196,18 +197,6 @@ class Ingest:
             table.saved()
             partition.snapshot_offset = covered[name] = partition.position
         return covered
-
-    def _learn_limits(self, partition: Partition) -> None:
-        """Look up what the classes allow of series that are new; their devices are written down by now."""
-        table = partition.detector.table
-        names = [table.name(index) for index in range(partition.limited, len(table))]
-        if not names or not self._detection.on:
-            return
-        found = self._store.limits(sorted({device_id for device_id, _ in names}))
-        for index, (device_id, metric) in enumerate(names, start=partition.limited):
-            limits = found.get(device_id, {}).get(metric, UNLIMITED)
-            table.limit(index, limits.low, limits.high)
-        partition.limited = len(table)
 
 
 def merge(batches: Sequence[RawBatch]) -> list[RawBatch]:

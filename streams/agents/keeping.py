@@ -64,6 +64,18 @@ class Keeping:
             return await self.model.ask(facts, check, session)
         return _told(outcome.value, _SOURCES[outcome.level])
 
+    async def kept(self, facts: Facts, check: Check) -> Told | None:
+        """Give what the cache would give; None where a model would be asked. Nothing is asked, and nothing kept."""
+        key, tiers = self.key(facts), self.cache.tiers
+        found = tiers.at_hand(key) or await tiers.in_redis(key) or await tiers.on_disk(key)
+        if found is not None:
+            kept = found.entry.value
+            return None if kept is None or not _fits(kept, check) else _told(kept, _SOURCES[found.level])
+        similar = None if self.meaning is None else await self.meaning.find(key, facts, self.models_for(facts))
+        if similar is None or similar.served is None or not _fits(similar.served, check):
+            return None
+        return _told(similar.served, Source.SEMANTIC)
+
     def key(self, facts: Facts) -> Key:
         """Say under what the answer to these facts is kept."""
         return Key(facts.tenant, digest(facts.tenant, fingerprint(facts), self.models_for(facts)))

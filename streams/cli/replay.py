@@ -3,17 +3,20 @@
 import getpass
 import re
 import time
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from schemas.errors import TidegateError
-from schemas.instants import from_text
-from streams.app.replay import Counted, Course, Replay, ReplayError, Wanted, check, count, plan
+from streams.app.replay import Course, Replay
+from streams.app.replay_plan import ReplayError, Wanted, check, count, plan
+from streams.app.shadow import compare
+from streams.app.verdicts import Review
+from streams.cli import replay_shown
 from streams.cli.output import Json, StoppedError, UsageError, bar, say, show, stop_signals
+from streams.cli.times import instant
 from streams.replay.checkpoint import Checkpoint, CheckpointError
 from streams.replay.checkpoint import load as load_checkpoint
 from streams.replay.expression import ExpressionError
@@ -29,9 +32,6 @@ EXAMPLES = (
 
 # More than that is not replayed by a slip of the hand.
 MOST_UNASKED: Final = 100_000
-WIDEST_BAR: Final = 40
-_AGO: Final = re.compile(r"(\d{1,6})(s|m|h|d)")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _OFFSETS: Final = re.compile(r"(\d{1,10}):(\d{0,19})-(\d{0,19})")
 
 
@@ -58,6 +58,15 @@ def command(  # noqa: PLR0913  # a command has as many options as it has
     yes: Annotated[bool, typer.Option("--yes", help=f"Also more than {MOST_UNASKED:,} records.")] = False,
     checkpoint: Annotated[Path | None, typer.Option(help="Where to note how far it has come.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="FILE", help="Go on from a checkpoint.")] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Store nothing: compare what would be with what is stored.")
+    ] = False,
+    cache_only: Annotated[
+        bool, typer.Option("--cache-only", help="Store nothing: compare what the cache says with what was said.")
+    ] = False,
+    re_ask: Annotated[
+        bool, typer.Option("--re-ask", help="Store nothing: compare what models say now with what was said.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write records of the log again: to the agents that work on their topic, or into another topic.
@@ -65,8 +74,16 @@ def command(  # noqa: PLR0913  # a command has as many options as it has
     Copies bear headers that say what they are copies of, and count as accepted when their originals were: what is
     stored already is not stored again. Records of one partition keep their order, so those of a device do. Ctrl-Z
     pauses it for a minute at the most, and `fg` goes on; Ctrl-C stops it, and --resume goes on.
+
+    With --shadow readings are decoded, checked and watched, and what comes of it is compared with the tables; the exit
+    code is 1 if a row is missing or another one. With --cache-only or --re-ask requests of analysis-requests are
+    answered again, and you see which verdicts have changed. Of all that nothing is stored.
     """
     settings = load()
+    modes = {"--shadow": shadow, "--cache-only": cache_only, "--re-ask": re_ask}
+    mode = _mode(modes, {"--into": into, "--checkpoint": checkpoint, "--resume": resume})
+    if dry_run and mode in ("--shadow", "--cache-only"):
+        raise UsageError(f"{mode} writes nothing: leave --dry-run out")
     try:
         if resume is not None:
             if topic is not None:
@@ -74,37 +91,88 @@ def command(  # noqa: PLR0913  # a command has as many options as it has
             planned, file = load_checkpoint(resume), resume
             check(settings, planned)
         else:
+            name = _required(topic)
             wanted = Wanted(
-                _required(topic),
-                into,
+                name,
+                into if mode is None else name,
                 Selection(devices=tuple(device or ()), key=key, where=where, copies=copies),
-                _time(since, "--since"),
-                _time(until, "--until"),
+                instant(since, "--since"),
+                instant(until, "--until"),
                 _spans(offsets or ()),
                 rate,
             )
             planned = plan(settings, wanted)
             file = checkpoint or settings.data_dir / "replays" / f"{planned.id}.json"
-        records = sum(end - start for start, end in planned.left.values())
-        if dry_run:
-            with bar(f"reading {planned.topic}", records, hidden=as_json) as advance:
+        if mode == "--shadow":
+            _shadow(settings, planned, as_json=as_json)
+        elif mode is not None:
+            _review(settings, planned, ask=mode == "--re-ask", dry_run=dry_run, yes=yes, as_json=as_json)
+        elif dry_run:
+            with bar(f"reading {planned.topic}", _records(planned), hidden=as_json) as advance:
                 counted = count(settings, planned, advance)
-            _show_counted(planned, counted, as_json=as_json)
-            return
-        # Who goes on with a replay has said so before.
-        if records > MOST_UNASKED and not yes and resume is None:
-            raise UsageError(
-                f"that is up to {records:,} records of {planned.topic}: --dry-run counts them, --yes replays them"
-            )
-        _run(settings, planned, file, records, as_json=as_json)
+            replay_shown.counted(planned, counted, as_json=as_json)
+        else:
+            # Who goes on with a replay has said so before.
+            if _records(planned) > MOST_UNASKED and not yes and resume is None:
+                raise UsageError(
+                    f"that is up to {_records(planned):,} records of {planned.topic}: --dry-run counts them, --yes "
+                    "replays them"
+                )
+            _run(settings, planned, file, as_json=as_json)
     except (CheckpointError, ExpressionError, ReplayError) as error:
         raise UsageError(str(error)) from None
 
 
-def _run(settings: Settings, planned: Checkpoint, file: Path, records: int, *, as_json: bool) -> None:
+def _mode(modes: Mapping[str, bool], others: Mapping[str, object]) -> str | None:
+    chosen = [mode for mode, is_on in modes.items() if is_on]
+    against = [*chosen[1:], *(option for option, value in others.items() if value is not None)]
+    if chosen and against:
+        raise UsageError(f"{chosen[0]} stores nothing, and goes with no {against[0]}")
+    return chosen[0] if chosen else None
+
+
+def _records(planned: Checkpoint) -> int:
+    return sum(end - start for start, end in planned.left.values())
+
+
+def _shadow(settings: Settings, planned: Checkpoint, *, as_json: bool) -> None:
+    began = time.monotonic()
+    with bar(f"comparing {planned.topic}", _records(planned), hidden=as_json) as advance:
+        found = compare(settings, planned, getpass.getuser(), advance)
+    replay_shown.compared(planned, found, seconds=time.monotonic() - began, as_json=as_json)
+    if not found.report.is_right:
+        raise typer.Exit(1)
+
+
+def _review(  # each is a choice of its own
+    settings: Settings, planned: Checkpoint, *, ask: bool, dry_run: bool, yes: bool, as_json: bool
+) -> None:
+    if ask and not (yes and not dry_run):
+        with bar(f"reading {planned.topic}", _records(planned), hidden=as_json) as advance:
+            review = Review(settings, planned, advance)
+            estimate = review.estimate()
+        if not dry_run:
+            raise UsageError(f"{replay_shown.price(estimate)}. --yes asks")
+        replay_shown.estimated(estimate, review, as_json=as_json)
+        return
+    stopped = False
+    with bar(f"asking about {planned.topic}", _records(planned), hidden=as_json) as advance:
+        review = Review(settings, planned, advance)
+        try:
+            with stop_signals():
+                (review.ask_models if ask else review.ask_cache)(getpass.getuser())
+        except StoppedError:
+            stopped = True
+    replay_shown.reviewed(review, as_json=as_json)
+    if stopped:
+        say("stopped")
+        raise typer.Exit(1)
+
+
+def _run(settings: Settings, planned: Checkpoint, file: Path, *, as_json: bool) -> None:
     began, before = time.monotonic(), planned.copied
     stopped = False
-    with bar(f"{planned.topic} → {planned.target}", records, hidden=as_json) as advance:
+    with bar(f"{planned.topic} → {planned.target}", _records(planned), hidden=as_json) as advance:
         replay = Replay(settings, planned, Course(getpass.getuser(), file, advance))
         try:
             with stop_signals():
@@ -138,18 +206,6 @@ def _required(topic: str | None) -> str:
     return topic
 
 
-def _time(text: str | None, option: str) -> datetime | None:
-    if text is None:
-        return None
-    ago = _AGO.fullmatch(text)
-    try:
-        if ago is not None:
-            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        return from_text(text)
-    except (ValueError, OverflowError):
-        raise UsageError(f"{option}: a time like 2026-01-31T12:00Z, or 30m, 2h or 7d for so long ago") from None
-
-
 def _spans(texts: Sequence[str]) -> dict[int, tuple[int | None, int | None]]:
     spans = dict(map(_span, texts))
     if len(spans) < len(texts):
@@ -163,32 +219,3 @@ def _span(text: str) -> tuple[int, tuple[int | None, int | None]]:
         raise UsageError(f"--offsets {text!r}: a partition and offsets, like 3:100-200, 3:100- or 3:-200")
     number, first, last = found.groups()
     return int(number), (int(first) if first else None, int(last) if last else None)
-
-
-def _show_counted(planned: Checkpoint, counted: Counted, *, as_json: bool) -> None:
-    tally = counted.tally
-    bars = tally.bars()
-    if as_json:
-        told = {
-            "topic": planned.topic,
-            "into": planned.target,
-            "records": tally.total,
-            "partitions": {str(number): tally.partitions[number] for number in sorted(planned.left)},
-            "times": [{"from": when.isoformat(), "records": many} for when, many in bars],
-            "left out": counted.left_out,
-        }
-        show(told, as_json=True)
-        return
-    print(f"{tally.total:,} records of {planned.topic} would be written to {planned.target}")
-    for why, many in counted.left_out.items():
-        print(f"{many:,} left out: {why}")
-    _show_bars("partition", [(str(number), tally.partitions[number]) for number in sorted(planned.left)])
-    _show_bars("accepted from", [(f"{when:%Y-%m-%d %H:%M}", many) for when, many in bars])
-
-
-def _show_bars(title: str, bars: Sequence[tuple[str, int]]) -> None:
-    most = max((many for _, many in bars), default=0)
-    width = max([len(title), *(len(name) for name, _ in bars)])
-    print(f"\n{title:<{width}}  records")
-    for name, many in bars:
-        print(f"{name:<{width}}  {many:>11,}  {'█' * (-(-many * WIDEST_BAR // most) if most else 0)}".rstrip())

@@ -96,6 +96,10 @@ class Chooser:
             return None
         return found
 
+    def is_about(self, device_id: str) -> bool:
+        """Say whether records of a device may be selected."""
+        return self._whose(device_id.encode()) is None
+
     def _why_not(self, message: Message) -> str | None:
         key = message.key() or b""
         why = self._whose(key)
