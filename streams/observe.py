@@ -38,6 +38,20 @@ class Told:
     summary: str
 
 
+@dataclass(frozen=True, slots=True)
+class PoisonAlarm:
+    """A worker has stopped, before this record: too many of the recent ones could not be used."""
+
+    at: datetime
+    who: str
+    topic: str
+    partition: int
+    offset: int
+    refused: int
+    records: int
+    reasons: Sequence[str]
+
+
 class Observer:
     """Asks Kafka, the database and Redis; changes nothing. A context manager."""
 
@@ -85,6 +99,11 @@ class Observer:
     def totals(self) -> Counts:
         """Count what became of all records that were ever read."""
         return ledger.totals(self._connection)
+
+    def poison_alarms(self) -> list[PoisonAlarm]:
+        """Give where workers have stopped within a week because of poison, and nobody has gone on since."""
+        rows = self._connection.execute(query("poison_alarms")).fetchall()
+        return [PoisonAlarm(*row) for row in rows]  # type: ignore[arg-type]  # the columns of that statement
 
     def endpoints(self) -> list[tuple[str, EndpointReport]]:
         """Say how each model endpoint does, as each worker has told within the last seconds."""

@@ -56,6 +56,9 @@ class IngestSettings(BaseModel):
     snapshot_max_s: Seconds = 30.0
     # Writing snapshots may take this part of the time at the most.
     snapshot_share: Annotated[float, Field(gt=0, le=1)] = 0.01
+    # A worker stops when more than this share of the last 1,000 records, of ten devices or more, cannot be used; with 1
+    # it never does, and all of them go to dead-letters.
+    poison_limit: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 
 class AnalyzeSettings(BaseModel):

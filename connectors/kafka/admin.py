@@ -118,6 +118,12 @@ class Admin:
         ends = self._offsets(wanted, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the same
         return {key: ends[key] if offset < 0 else offset for key, offset in found.items()}
 
+    def delete_before(self, offsets: Mapping[Partition, int]) -> None:
+        """Delete the records of partitions before these offsets (KIP-107)."""
+        wanted = [TopicPartition(*name, offset) for name, offset in offsets.items()]
+        for future in self._client.delete_records(wanted, request_timeout=self._timeout_s).values():
+            self._result(future)
+
     def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Give the offsets that a group has committed, of those partitions that it has committed any of.
 

@@ -733,3 +733,28 @@ order by i.window_start, i.id;
 
 -- name: waiting_requests
 select id::text from tasks where id = any(%(ids)s::uuid[]) and insight is null;
+
+-- name: mark_letters
+insert into handled_letters (id, action, at) select unnest(%(ids)s::text[]), %(action)s, %(at)s
+on conflict (id) do update set action = excluded.action, at = excluded.at;
+
+-- name: handled_letters
+select id, action, at from handled_letters where id = any(%(ids)s);
+
+-- name: forget_letters
+delete from handled_letters where at < now() - %(kept)s::interval;
+
+-- name: revive_delivery
+update webhook_deliveries set state = 'waiting', attempts = 0, due = now(), updated = now()
+where hook = %(hook)s and id = %(id)s and state = 'dead';
+
+-- name: poison_alarms
+-- Where a worker has stopped because too much was poison, and nobody has gone on since: the last time at each place.
+select distinct on (topic, partition) audit.at, audit.who, topic, partition, (audit.detail ->> 'offset')::bigint,
+       (audit.detail ->> 'refused')::bigint, (audit.detail ->> 'records')::bigint, audit.detail -> 'reasons'
+from audit
+join sink_offsets marks on marks.topic = audit.detail ->> 'topic'
+  and marks.partition = (audit.detail ->> 'partition')::integer
+  and marks.next_offset <= (audit.detail ->> 'offset')::bigint
+where audit.action = 'poison limit' and audit.at > now() - interval '7 days'
+order by topic, partition, audit.at desc;

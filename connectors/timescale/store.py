@@ -22,6 +22,7 @@ from connectors.timescale import (
     batches,
     comparing,
     devices,
+    handled,
     insights,
     ledger,
     policies,
@@ -35,6 +36,7 @@ from connectors.timescale.batches import Ended, Item, Open, Placed, Planned, Wai
 from connectors.timescale.comparing import ExplainedAlarm, Standing
 from connectors.timescale.connection import OUTDATED, connect, kind_of
 from connectors.timescale.devices import DeviceKnown, DeviceSeen, Limits
+from connectors.timescale.handled import Action, Handled
 from connectors.timescale.insights import Announce, nobody
 from connectors.timescale.ledger import Counts, Marks, PartitionKey, Row
 from connectors.timescale.replays import Begun
@@ -134,6 +136,18 @@ class Store:
     def waiting_requests(self, request_ids: Sequence[str]) -> set[str]:
         """Give those requests that wait for an answer (`comparing.waiting`)."""
         return self._do(lambda c: comparing.waiting(c, request_ids))
+
+    def mark_letters(self, letter_ids: Sequence[str], action: Action, at: datetime, kept: timedelta) -> None:
+        """Write down what is done with dead letters (`handled.mark`)."""
+        self._do(lambda c: handled.mark(c, letter_ids, action, at, kept))
+
+    def handled_letters(self, letter_ids: Sequence[str]) -> dict[str, Handled]:
+        """Give what was done with dead letters (`handled.handled`)."""
+        return self._do(lambda c: handled.handled(c, letter_ids))
+
+    def revive_delivery(self, hook: str, message_id: str) -> bool:
+        """Have a webhook told after all (`handled.revive`)."""
+        return self._do(lambda c: handled.revive(c, hook, message_id))
 
     def audit(self, who: str, action: str, detail: Mapping[str, object]) -> None:
         """Write down that somebody does something (`audit.add`)."""

@@ -18,7 +18,7 @@ when nothing is in between, so what the detectors have seen is what was stored; 
 again, and marks and ids that are a function of the log see to it that nothing is stored or asked twice.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -32,9 +32,9 @@ from connectors.timescale.store import Store
 from streams.agents import limits
 from streams.agents.copies import Known, credited, nobody
 from streams.agents.partitions import Partition
-from streams.agents.poison_limit import PoisonLimit
+from streams.agents.poison_limit import POISON_LIMIT, PoisonLimit, PoisonLimitError
 from streams.agents.storing import Prepared, Storing
-from streams.columns.batch import RawBatch
+from streams.columns.batch import Poison, RawBatch
 from streams.columns.decode import decode
 from streams.columns.flatten import flatten
 from streams.columns.validate import validate
@@ -45,6 +45,8 @@ from streams.detect.state import SeriesTable
 NO_DETECTOR = "none"
 
 TopicPartition = tuple[str, int]
+# Takes what has happened, and the facts of it.
+Alarm = Callable[[str, Mapping[str, object]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +57,21 @@ class Outside:
     producer: Producer
     admin: Admin
     clock: Clock
-    # Which replays there were; asked on the thread that prepares.
+    # Which replays there were, and where it is written down that the worker stops; on the thread that prepares.
     known_replays: Known = nobody
+    alarm: Alarm = lambda _action, _detail: None
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """Whether readings are watched, and how many bytes the full tier may have in each partition."""
+    """Whether readings are watched, and how many bytes the full tier may have in each partition.
+
+    And what share of the recent records may be poison (`streams.agents.poison_limit`).
+    """
 
     on: bool = True
     full_bytes: int = 0
+    poison_share: float = 0.5
 
 
 class Ingest:
@@ -81,7 +88,7 @@ class Ingest:
         self._detection = detection
         self._detector = DETECTOR if detection.on else NO_DETECTOR
         self._partitions: dict[TopicPartition, Partition] = {}
-        self._limit = PoisonLimit()
+        self._limit = PoisonLimit(detection.poison_share)
         self._store = outside.stores[0]
         self._storings = [Storing(store, outside.producer, outside.clock, region=region) for store in outside.stores]
 
@@ -149,11 +156,18 @@ class Ingest:
         decoded, undecodable = decode(batch)
         records, invalid = validate(decoded, batch)
         poison = sorted(undecodable + invalid, key=lambda found: found.position)
-        self._limit.check(batch, poison)
+        self._check(batch, poison)
         rows = flatten(records, batch)
         alarms = partition.detector.take(rows.columns, rows.offsets) if self._detection.on else []
         after, partition.taken = partition.taken, batch.end
         return Prepared(batch, partition, after, records, rows, poison, alarms)
+
+    def _check(self, batch: RawBatch, poison: Sequence[Poison]) -> None:
+        try:
+            self._limit.check(batch, poison)
+        except PoisonLimitError as error:
+            self._outside.alarm(POISON_LIMIT, error.detail)
+            raise
 
     def store(self, prepared: Sequence[Prepared]) -> None:
         """Take prepared batches, all of one connection and at most one of each partition, through the steps outside.

@@ -5,19 +5,25 @@ send is refused, a schema, a setting or this program is wrong, and going on woul
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from schemas.errors import TidegateError
 from streams.columns.batch import Poison, RawBatch
 
+# What `audit` calls it.
+POISON_LIMIT = "poison limit"
 RECENT_RECORDS = 1000
-SHARE = 0.5
 DEVICES = 10
 
 
 class PoisonLimitError(TidegateError):
-    """Most of the recent records, from many devices, cannot be used."""
+    """Most of the recent records, from many devices, cannot be used; `detail` says so for the audit."""
+
+    def __init__(self, message: str, detail: Mapping[str, object]) -> None:
+        """Say it to people, and to machines."""
+        super().__init__(message)
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +36,9 @@ class _Seen:
 class PoisonLimit:
     """Watches what share of the recent records is poison, and from how many devices."""
 
-    def __init__(self) -> None:
-        """Start with nothing seen."""
+    def __init__(self, share: float = 0.5) -> None:
+        """Start with nothing seen; of the recent records more than `share` are too many."""
+        self._share = share
         self._recent: deque[_Seen] = deque()
         self._records = 0
 
@@ -39,7 +46,7 @@ class PoisonLimit:
         """Take a batch into account, before its poison is passed on.
 
         Raises:
-            PoisonLimitError: over half of the recent records are poison, and ten devices or more sent them.
+            PoisonLimitError: too many of the recent records are poison, and ten devices or more sent them.
 
         """
         devices = frozenset(batch.keys[found.position] for found in poison)
@@ -48,13 +55,24 @@ class PoisonLimit:
         while len(self._recent) > 1 and self._records - self._recent[0].records >= RECENT_RECORDS:
             self._records -= self._recent.popleft().records
         refused = sum(seen.poison for seen in self._recent)
-        if refused <= SHARE * self._records:
+        if refused <= self._share * self._records:
             return
         senders = frozenset[bytes | None]().union(*(seen.devices for seen in self._recent))
         if len(senders) >= DEVICES:
             reasons = sorted({found.reason for found in poison})
+            first = int(batch.offsets[0])
             raise PoisonLimitError(
                 f"{refused} of the last {self._records} records, from {len(senders)} devices, cannot be used "
                 f"({', '.join(reasons)}). Something else than these devices is wrong: the worker stops before "
-                f"{batch.topic}[{batch.partition}] offset {int(batch.offsets[0])}."
+                f"{batch.topic}[{batch.partition}] offset {first}. If they are to be passed to dead-letters all "
+                "the same: TIDEGATE_INGEST__POISON_LIMIT=1",
+                {
+                    "topic": batch.topic,
+                    "partition": batch.partition,
+                    "offset": first,
+                    "records": self._records,
+                    "refused": refused,
+                    "devices": len(senders),
+                    "reasons": reasons,
+                },
             )

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from functools import partial
 
 from connectors.clock import SystemClock
 from connectors.kafka.admin import Admin
@@ -26,12 +27,17 @@ def build(settings: Settings) -> Lane:
     clock = SystemClock()
     producer = Producer(settings.kafka)
     stores = [Store(settings.database) for _ in range(settings.ingest.connections)]
-    asked = Store(settings.database)  # connects when a copy comes by
+    asked = Store(settings.database)  # connects when a copy comes by, or the worker has to stop
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    known, alarm = Remembered(asked.known_replays), partial(asked.audit, owner)
+    detection = Detection(
+        settings.ingest.detection, settings.ingest.detection_full_mib * MIB, settings.ingest.poison_limit
+    )
     steps = Ingest(
-        Outside(stores, producer, Admin(settings.kafka), clock, Remembered(asked.known_replays)),
+        Outside(stores, producer, Admin(settings.kafka), clock, known, alarm),
         region=settings.region,
-        owner=f"{socket.gethostname()}:{os.getpid()}",
-        detection=Detection(settings.ingest.detection, settings.ingest.detection_full_mib * MIB),
+        owner=owner,
+        detection=detection,
     )
     pacing = SnapshotPacing(
         min_s=settings.ingest.snapshot_min_s,

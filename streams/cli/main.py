@@ -20,7 +20,7 @@ WRONG_USAGE = (FeedError, PortTakenError, SettingsError, UnreachableError, Usage
 
 # Verbs of their own, and groups of verbs. A module is imported when its verb is asked for: some need heavy libraries.
 VERBS = ("up", "run", "worker", "bridge", "gateway", "publish", "simulate", "replay", "status", "doctor")
-GROUPS = ("topics", "db", "keys", "cache", "webhooks")
+GROUPS = ("dlq", "topics", "db", "keys", "cache", "webhooks")
 
 
 def build(asked: str | None) -> typer.Typer:

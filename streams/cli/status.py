@@ -6,7 +6,7 @@ from connectors.llm.report import EndpointReport
 from connectors.money import Spent
 from schemas.errors import TidegateError
 from streams.cli.output import Json, say, show
-from streams.observe import Observer
+from streams.observe import Observer, PoisonAlarm
 from streams.settings import load
 
 EXAMPLES = "Examples: [bold]tidegate status[/] · [bold]tidegate status --json[/]"
@@ -22,11 +22,13 @@ def command(*, as_json: Json = False) -> None:
         written, lag, latest = observer.topics(), observer.lag(), observer.insights(latest=LATEST)
         devices, spent, granted = observer.devices(), observer.spent(), observer.granted()
         endpoints = _endpoints(observer)
+        alarms = observer.poison_alarms()
     if as_json:
         values = {
             "topics": written,
             "lag": lag,
             "totals": totals,
+            "poison_alarms": [asdict(one) for one in alarms],
             "devices": devices,
             "endpoints": [{"worker": worker, **one.model_dump(mode="json")} for worker, one in endpoints],
             "spent": [asdict(one) for one in spent],
@@ -35,6 +37,8 @@ def command(*, as_json: Json = False) -> None:
         }
         show(values, as_json=True)
         return
+    for alarm in alarms:
+        say(_alarm(alarm))
     lines: dict[str, object] = {f"topic {name}": f"{count} records" for name, count in written.items()}
     lines |= {f"group {name}": f"{behind} behind" for name, behind in lag.items()}
     lines |= {"devices": devices, **totals}
@@ -54,6 +58,16 @@ def _endpoints(observer: Observer) -> list[tuple[str, EndpointReport]]:
     except TidegateError as error:  # all else is in other places
         say(f"how the endpoints do is not known: {error}")
         return []
+
+
+def _alarm(one: PoisonAlarm) -> str:
+    where = f"{one.topic}[{one.partition}] offset {one.offset}"
+    return (
+        f"ALARM: {one.who} stopped at {one.at:%Y-%m-%d %H:%M:%S} before {where}: {one.refused} of {one.records} records"
+        f" cannot be used ({', '.join(one.reasons)}), and nobody has gone on since. Put right who sends them, or have"
+        " them passed to dead-letters with TIDEGATE_INGEST__POISON_LIMIT=1 for a while: tidegate dlq mends and redrives"
+        " them."
+    )
 
 
 def _told(one: EndpointReport) -> str:

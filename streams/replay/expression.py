@@ -4,6 +4,7 @@ A record of one of our schemas is its fields (`device_id`, `metrics`, `ts`, …)
 `topic`, `partition`, `offset` and `accepted`.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import cel
@@ -21,10 +22,14 @@ class ExpressionError(TidegateError):
     """It is no expression, or not one that says yes or no."""
 
 
+class UnsureError(TidegateError):
+    """It cannot be asked of these facts, as of a metric that is not among them."""
+
+
 class Expression:
     """A question about a record, to be asked of many."""
 
-    def __init__(self, text: str, schema: SchemaVersion | None) -> None:
+    def __init__(self, text: str, schema: SchemaVersion | None = None) -> None:
         """Read it. `schema` is that of the records, None where they have none of ours.
 
         Raises:
@@ -48,12 +53,34 @@ class Expression:
 
         """
         try:
-            said = self._program.execute(self._facts(message))
-        except (KeyError, TypeError, ValueError, RuntimeError, PoisonError):
+            return self.says(self._facts(message))
+        except (UnsureError, PoisonError):
             return None
+
+    def says(self, facts: Mapping[str, Any]) -> bool:
+        """Say whether it holds of facts.
+
+        Raises:
+            UnsureError: that cannot be said.
+            ExpressionError: it says neither yes nor no.
+
+        """
+        said = self.value(facts)
         if not isinstance(said, bool):
             raise ExpressionError(f"{self._text!r} says {said!r} of a record: it has to be true or false")
         return said
+
+    def value(self, facts: Mapping[str, Any]) -> object:
+        """Give what it comes to.
+
+        Raises:
+            UnsureError: nothing, of these facts.
+
+        """
+        try:
+            return self._program.execute(dict(facts))
+        except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+            raise UnsureError(f"{self._text!r}: {_first_line(error)}") from None
 
     def _facts(self, message: Message) -> dict[str, Any]:
         place = {

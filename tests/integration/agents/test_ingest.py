@@ -21,7 +21,7 @@ from connectors.timescale.store import Store
 from schemas.codec import decode, encode
 from schemas.models import AnalysisRequest, DeadLetter, Reading
 from schemas.topics import ANALYSIS_REQUESTS, DEAD_LETTERS
-from streams.agents.ingest import Detection, Ingest, Outside, merge
+from streams.agents.ingest import Alarm, Detection, Ingest, Outside, merge
 from streams.agents.poison_limit import PoisonLimitError
 from streams.columns.batch import RawBatch
 from streams.detect.detector import DETECTOR
@@ -115,12 +115,13 @@ class MortalProducer:
             self.mortal.step(lambda: self.log.produced.extend(records))
 
 
-def agent(log: Log, store: Store, mortal: Mortal) -> Ingest:
+def agent(log: Log, store: Store, mortal: Mortal, alarm: Alarm = lambda _action, _detail: None) -> Ingest:
     outside = Outside(
         [cast("Store", MortalStore(store, mortal))],
         cast("Producer", MortalProducer(log, mortal)),
         cast("Admin", log),
         SystemClock(),
+        alarm=alarm,
     )
     return Ingest(outside, region="", owner="test", detection=Detection(full_bytes=FULL_BYTES))
 
@@ -322,11 +323,13 @@ def test_most_of_many_devices_being_wrong_stops_the_worker_before_it_passes_them
         Log([raw(name, 0, [(f"d{number}".encode(), b"rubbish") for number in range(12)])], name),
         Store(database),
     )
-    ingest = agent(log, store, Mortal())
+    told: list[tuple[str, Mapping[str, object]]] = []
+    ingest = agent(log, store, Mortal(), lambda *said: told.append(said))
     ingest.take_over(log.names())
     with pytest.raises(PoisonLimitError):
         ingest.store(ingest.prepare(log.partitions))
     assert log.produced == []
+    assert [(action, detail["refused"], detail["offset"]) for action, detail in told] == [("poison limit", 12, 0)]
     assert outcome(database, log)["marks"] == [(0, 0, 0, 0, 0, 0, 0)]
     store.close()
 

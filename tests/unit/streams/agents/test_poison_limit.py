@@ -29,6 +29,13 @@ def test_most_records_of_many_devices() -> None:
         check(limit, devices(20, 501), range(501), first=500)
 
 
+def test_who_wants_all_passed_has_it() -> None:
+    check(PoisonLimit(1.0), devices(20, 1000), range(1000))
+    with pytest.raises(PoisonLimitError) as stopped:
+        check(PoisonLimit(0.1), devices(20, 1000), range(101))
+    assert stopped.value.detail["refused"] == 101
+
+
 def test_half_is_not_yet_most() -> None:
     limit = PoisonLimit()
     check(limit, devices(20, 500), [])

@@ -1,0 +1,43 @@
+"""The table `handled_letters`: which dead letters were redriven or purged, and when."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from psycopg import Connection
+from psycopg.rows import class_row
+
+from connectors.timescale.ledger import Row
+from connectors.timescale.queries import query
+
+Action = Literal["redriven", "purged"]
+
+
+class Handled(NamedTuple):
+    """What was done with a letter."""
+
+    id: str
+    action: Action
+    at: datetime
+
+
+def mark(
+    connection: "Connection[Row]", letter_ids: Sequence[str], action: Action, at: datetime, kept: timedelta
+) -> None:
+    """Write down what is done with letters, and when; forget what was done with those that the log keeps no longer."""
+    with connection.transaction():
+        connection.execute(query("mark_letters"), {"ids": sorted(letter_ids), "action": action, "at": at})
+        connection.execute(query("forget_letters"), {"kept": kept})
+
+
+def handled(connection: "Connection[Row]", letter_ids: Sequence[str]) -> dict[str, Handled]:
+    """Give what was done with these letters, those with which anything was."""
+    with connection.cursor(row_factory=class_row(Handled)) as cursor:
+        rows = cursor.execute(query("handled_letters"), {"ids": list(letter_ids)}).fetchall()
+    return {row.id: row for row in rows}
+
+
+def revive(connection: "Connection[Row]", hook: str, message_id: str) -> bool:
+    """Have a message delivered after all that a webhook has not taken; say whether there is one."""
+    values = {"hook": hook, "id": message_id}
+    return connection.execute(query("revive_delivery"), values).rowcount > 0

@@ -1,0 +1,1 @@
+"""Dead letters: what they hold, which are meant, how they are mended, and where they go then."""
