@@ -92,6 +92,19 @@ class Observer:
         groups = {self._settings.kafka.group(lane): topic for lane, topic in READERS.items()}
         return {group: sum(self._admin.lag(group, topic).values()) for group, topic in groups.items()}
 
+    def lags(self) -> dict[tuple[str, str, int], int]:
+        """Say how many records of each partition a group has not finished with, by group, topic and partition."""
+        found: dict[tuple[str, str, int], int] = {}
+        for lane, topic in READERS.items():
+            group = self._settings.kafka.group(lane)
+            found |= {(group, *name): behind for name, behind in self._admin.lag(group, topic).items()}
+        return found
+
+    def deliveries(self) -> dict[tuple[str, str], int]:
+        """Count the messages for webhooks, by webhook and state."""
+        rows = self._connection.execute(query("count_deliveries")).fetchall()
+        return {(str(hook), str(state)): int(str(many)) for hook, state, many, *_ in rows}
+
     def topics(self) -> dict[str, int]:
         """Count the records ever written, topic by topic."""
         return {topic.name: self.written(topic) for topic in TOPICS}

@@ -38,6 +38,14 @@ class LaneName(StrEnum):
     ANALYZE = "analyze"
 
 
+class LogFormat(StrEnum):
+    """How the log is written: `auto` is text at a terminal, and JSON elsewhere."""
+
+    AUTO = "auto"
+    TEXT = "text"
+    JSON = "json"
+
+
 class IngestSettings(BaseModel):
     """The fast lane (`TIDEGATE_INGEST__…`)."""
 
@@ -71,13 +79,14 @@ class AnalyzeSettings(BaseModel):
 
 
 class MetricsSettings(BaseModel):
-    """Where a worker tells Prometheus about itself (`TIDEGATE_METRICS__…`)."""
+    """Where the parts of the flow tell Prometheus about themselves (`TIDEGATE_METRICS__…`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str = "127.0.0.1"
-    # Of the fast lane's worker; the slow lane's takes the next one. Without a port nothing listens.
-    port: Annotated[int, Field(ge=1, le=65534)] | None = None
+    # Of the fast lane's worker; the slow lane's, the bridge and the gateway take those after it. Without a port nothing
+    # listens. (A gateway answers beside its other routes, too, with a key.)
+    port: Annotated[int, Field(ge=1, le=65532)] | None = None
 
 
 class OpenAISettings(BaseSettings):
@@ -109,6 +118,7 @@ class Settings(BaseSettings):
     region: Annotated[str, Field(pattern=r"^[a-z0-9-]{0,32}$")] = ""
     data_dir: Path = Path(".tidegate")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+    log_format: LogFormat = LogFormat.AUTO
     kafka: KafkaSettings = KafkaSettings()
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import faust
 
+from connectors import metrics
 from schemas.errors import TidegateError
 from streams.app.lane import Lane
 
@@ -22,6 +23,7 @@ def run(lane: Lane, log_level: str, on_reading: Callable[[], None] = lambda: Non
     `on_reading` is called whenever partitions were assigned and reading starts.
     """
     lane.app.on_reading = on_reading
+    metrics.include(lane.app.registry)
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)
     worker = faust.Worker(lane.app, loglevel=log_level, override_logging=False, redirect_stdouts=False, quiet=True)

@@ -126,7 +126,7 @@ async def _asked_before(asked: Question, task_id: str, parts: Parts) -> Task | N
     try:
         task = await parts.desk.find(task_id)
     except ConnectorError as error:
-        log.warning("nobody can say whether task %s was asked before: %s", task_id, error)
+        log.warning("nobody can say whether task %s was asked before: %s", task_id, error, extra={"task": task_id})
         return None
     if task is not None and not asked.was(task.request):
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "key", "the Idempotency-Key was used for another question")
@@ -163,7 +163,8 @@ async def _hand_in(request: AnalysisRequest, parts: Parts) -> None:
         await parts.desk.add(request, parts.clock.now())
     except ConnectorError as error:
         # Kafka has it, so it will be answered, and whoever answers makes the entry.
-        log.warning("task %s is not in the table yet: %s", request.id, error)
+        about = {"task": request.id, "device": request.device_id}
+        log.warning("task %s is not in the table yet: %s", request.id, error, extra=about)
 
 
 def _not_kept(error: ConnectorError) -> Problem:

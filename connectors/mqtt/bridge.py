@@ -25,6 +25,7 @@ from typing import Final
 from paho.mqtt.client import MQTTMessage
 from paho.mqtt.enums import MQTTProtocolVersion
 
+from connectors import metrics
 from connectors.errors import ConnectorError
 from connectors.mqtt.client import NEVER_EXPIRES, Connection
 from connectors.mqtt.errors import LostError, UndeliveredError
@@ -45,6 +46,8 @@ STEADY: Final = 5.0
 _SUSPICIOUS: Final = 5
 
 _TURN: Final = 1.0
+
+_RECEIVED, _ACKNOWLEDGED, _DEAD = map(metrics.MQTT_MESSAGES.labels, ("received", "acknowledged", "dead_lettered"))
 
 
 class Bridge:
@@ -128,6 +131,7 @@ class Bridge:
                 self._serve(connection)
             finally:
                 self._connected = False
+                metrics.MQTT_CONNECTED.set(0)
                 connection.close()
                 self._window.disown()
         except LostError as error:
@@ -162,6 +166,7 @@ class Bridge:
         except ConnectorError:
             connection.close()
             raise
+        metrics.MQTT_CONNECTIONS.inc()
         self._protocol = connection.protocol
         connection.subscribe(self._settings.topic_filter)
         if connection.session_expiry != NEVER_EXPIRES:
@@ -203,10 +208,14 @@ class Bridge:
             pause = window.pause()
             connection.turn(min(_TURN, pause), may_read=self._may_read, bell=self._bell)
             self._connected = connection.subscribed
+            metrics.MQTT_CONNECTED.set(self._connected)
+            metrics.MQTT_IN_FLIGHT.set(window.in_flight)
+            metrics.MQTT_IN_FLIGHT_BYTES.set(window.bytes)
             self._hush()
             for mid in window.settle():
                 connection.acknowledge(mid)
                 self.acknowledged += 1
+                _ACKNOWLEDGED.inc()
             if self._stopping:
                 drained = drained or time.monotonic() + self._drain_s
                 if not window.in_flight or time.monotonic() >= drained:
@@ -221,12 +230,14 @@ class Bridge:
 
     def _arrived(self, message: MQTTMessage) -> None:
         self.received += 1
+        _RECEIVED.inc()
         try:
             topic = message.topic
         except UnicodeDecodeError:  # no broker should let it through; it is kept as any other message of no known topic
             topic = ""
         found, refused = records(topic, bytes(message.payload), self._now(), self._region)
         self.dead_lettered += refused
+        _DEAD.inc(refused)
         self._window.arrive(message.mid, found)
 
     def _ring(self) -> None:

@@ -111,6 +111,9 @@ class Analyst:
             stands = None if answer is None else await self._filing.store((request, answer))  # step 5
             if stands is None:
                 return
+            if request.question is None:
+                age_s = (self._outside.clock.now() - request.accepted).total_seconds()
+                metrics.EXPLAINED_AFTER.labels(kind_of(request)).observe(max(0.0, age_s))
         await self._outside.producer.publish_soon(
             [Outgoing(INSIGHTS.name, stands.device_id.encode(), encode(stands))]
         )  # step 6
@@ -131,6 +134,7 @@ class Analyst:
         return True
 
     async def _refuse(self, record: Record, error: PoisonError) -> None:
+        metrics.POISON.labels("analyze", error.reason).inc()
         poison = [Poison(0, error.reason, error.detail)]
         batch = raw_batch([record])
         await self._outside.producer.publish_soon(
@@ -172,7 +176,11 @@ class Analyst:
                 if isinstance(error, SlowDownError) and await self._try_again(request, attempts, since, error):
                     return None
                 log.warning(
-                    "no usable answer about %s of %s, rules answer: %s", request.metric, request.device_id, error
+                    "no usable answer about %s of %s, rules answer: %s",
+                    request.metric,
+                    request.device_id,
+                    error,
+                    extra=_about(request),
                 )
         metrics.ANSWERS.labels("rules").inc()
         return insight(request, explain(request), self._origin(started))
@@ -194,7 +202,14 @@ class Analyst:
         if due is None or not await self._filing.postpone(Postponed(request, since, due)):
             return False
         metrics.POSTPONED.labels(kind_of(request)).inc()
-        log.info("%s of %s is asked about again at %s: %s", request.metric, request.device_id, due, error)
+        log.info(
+            "%s of %s is asked about again at %s: %s",
+            request.metric,
+            request.device_id,
+            due,
+            error,
+            extra=_about(request),
+        )
         return True
 
     def _origin(self, started: float, told: Told | None = None, prompt_hash: str | None = None) -> Origin:
@@ -211,6 +226,14 @@ class Analyst:
             completion_tokens=told.usage.completion_tokens,
             cost_usd=float(told.usage.usd),
         )
+
+
+def _about(request: AnalysisRequest) -> dict[str, object]:
+    """Give what the log says of a request beside the message."""
+    about: dict[str, object] = {"task": request.id, "device": request.device_id, "metric": request.metric}
+    if request.topic:
+        about |= {"topic": request.topic, "partition": request.partition, "offset": request.last_offset}
+    return about
 
 
 def _by(told: Told) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from faust.types import TP
 
+from connectors import metrics
 from connectors.kafka.settings import KafkaSettings
 from schemas.topics import ANALYSIS_REQUESTS
 from streams.agents.records import Record
@@ -48,6 +49,7 @@ class AnalyzeLane:
         self._work: KeyedWork[TP, Record] = KeyedWork(
             self._guard(analyst.handle), self._release, in_flight=in_flight, waiting=waiting
         )
+        metrics.REQUESTS_IN_HAND.set_function(lambda: len(self._work))
         self._app: LaneApp | None = None
         self.broken = False
 

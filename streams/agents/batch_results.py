@@ -115,7 +115,13 @@ def answer_of_batch(item: Item, now: datetime) -> Insight | None:
     try:
         return insight(request, Answer.model_validate_json(item.answer), origin)
     except (RefusedAnswerError, ValidationError) as error:
-        log.warning("no usable answer of a batch about %s of %s: %s", request.metric, request.device_id, error)
+        log.warning(
+            "no usable answer of a batch about %s of %s: %s",
+            request.metric,
+            request.device_id,
+            error,
+            extra={"task": request.id, "device": request.device_id},
+        )
         return None
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from faust.types import TP
 
+from connectors import metrics
 from connectors.clock import Clock
 from connectors.kafka.settings import KafkaSettings
 from schemas.topics import READINGS
@@ -48,6 +49,7 @@ class IngestLane:
         self._storing = [ThreadPoolExecutor(max_workers=1, thread_name_prefix="store") for _ in range(connections)]
         # Of each connection, what has not been stored yet.
         self._in_hand: list[set[asyncio.Future[None]]] = [set() for _ in range(connections)]
+        metrics.BATCHES_IN_HAND.set_function(lambda: sum(map(len, self._in_hand)))
         self._acknowledging: set[asyncio.Task[None]] = set()
         self._kept_up = clock.monotonic()
         self._waiting: asyncio.Queue[Any] = asyncio.Queue(maxsize=WAITING_BATCHES)

@@ -28,6 +28,9 @@ from streams.detect.detector import Alarm
 
 log = logging.getLogger(__name__)
 
+# So many offsets and devices are named in the log.
+LOGGED = 10
+
 
 class OutOfOrderError(TidegateError):
     """A batch failed, so those behind it must not be stored: the mark would pass over it."""
@@ -86,10 +89,29 @@ class Storing:
         batch = part.batch
         unconfirmed = [found for found in part.poison if batch.offsets[found.position] >= part.partition.next_offset]
         if unconfirmed:
-            log.warning("%d records of %s[%d] cannot be used", len(unconfirmed), batch.topic, batch.partition)
+            self._log_poison(batch, unconfirmed)
+            for found in unconfirmed:
+                metrics.POISON.labels("ingest", found.reason).inc()
             self._producer.publish(
                 letters.of_poison(batch, unconfirmed, stage="ingest", region=self._region, clock=self._clock)
             )
+
+    @staticmethod
+    def _log_poison(batch: RawBatch, poison: Sequence[Poison]) -> None:
+        devices = {(batch.keys[found.position] or b"").decode(errors="replace") for found in poison}
+        log.warning(
+            "%d records of %s[%d] cannot be used",
+            len(poison),
+            batch.topic,
+            batch.partition,
+            extra={
+                "topic": batch.topic,
+                "partition": batch.partition,
+                "offsets": [int(batch.offsets[found.position]) for found in poison[:LOGGED]],
+                "devices": sorted(devices)[:LOGGED],
+                "reasons": sorted({found.reason for found in poison}),
+            },
+        )
 
     def _write(self, prepared: Sequence[Prepared]) -> None:
         """Step 5."""
@@ -117,6 +139,14 @@ class Storing:
             metrics.RECORDS.labels(outcome).inc(count)
         for part in prepared:
             part.partition.next_offset = max(part.partition.next_offset, part.batch.end)
+            self._observe(part.batch)
+
+    def _observe(self, batch: RawBatch) -> None:
+        # Copies count as accepted when their originals were: that is no delay.
+        accepted = np.delete(batch.accepted, list(batch.origins)) if batch.origins else batch.accepted
+        if len(accepted):
+            age_s = self._clock.now().timestamp() - int(accepted.min()) / 1_000_000
+            metrics.STORED_AFTER.observe(max(0.0, age_s))
 
     def _confirm_conflicts(self, conflicts: Sequence[Conflict]) -> None:
         self._producer.publish(letters.of_conflicts(conflicts, region=self._region, clock=self._clock))

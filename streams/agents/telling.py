@@ -96,7 +96,8 @@ class Telling:
         except DeliveryError as failed:
             log.warning("the dead letter of a message for webhook %s has to wait: %s", self._hook.name, failed)
             return False
-        log.error("webhook %s was not told of insight %s: %s", self._hook.name, taken.id, error)
+        about = {"webhook": self._hook.name, "insight": taken.id, "device": taken.device_id}
+        log.error("webhook %s was not told of insight %s: %s", self._hook.name, taken.id, error, extra=about)
         return True
 
     def _note(self, outcome: Outcome) -> None:

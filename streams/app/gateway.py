@@ -21,6 +21,7 @@ from connectors.timescale.desk import Desk
 from connectors.timescale.keys import KeyRing
 from connectors.timescale.reader import Reader
 from connectors.timescale.settings import DatabaseSettings
+from streams.app.flow_metrics import FlowMetrics
 from streams.app.overview import Overview
 from streams.app.remarks import Remarks
 from streams.settings import Settings
@@ -49,7 +50,7 @@ def build(settings: Settings) -> tuple[FastAPI, Sequence[Producer]]:
     async def erase(device_id: str, who: str) -> Mapping[str, int]:
         return await asyncio.to_thread(_erase, settings.database, device_id, who)
 
-    beside: Sequence[AbstractAsyncContextManager[object]] = (*parts.beside, overview, remarks)
+    beside: Sequence[AbstractAsyncContextManager[object]] = (*parts.beside, overview, remarks, FlowMetrics(settings))
     parts = replace(parts, prompt_producer=prompt, overview=overview, remarks=remarks, erase=erase, beside=beside)
     return app.build(parts), (producer, prompt)
 

@@ -6,8 +6,9 @@ from types import FrameType
 
 from connectors.kafka.producer import Producer
 from connectors.mqtt.bridge import Bridge
-from streams import reachable, registered
-from streams.cli.output import ReadyFile, log_to_stderr, mark_ready
+from streams import measured, reachable, registered
+from streams.cli.logs import log_to_stderr
+from streams.cli.output import ReadyFile, mark_ready
 from streams.settings import load
 
 EXAMPLES = "Example: [bold]TIDEGATE_MQTT__URL=mqtts://broker:8883 tidegate bridge[/]"
@@ -18,9 +19,10 @@ POLL_S = 0.05
 def command(ready_file: ReadyFile = None) -> None:
     """Run the bridge until it is told to stop: one subscriber, at QoS 1, in the order of arrival."""
     settings = load()
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings)
     reachable.check(settings)
     registered.adopt(settings)
+    measured.serve(settings, measured.Part.BRIDGE)
     producer = Producer(settings.kafka)
     bridge = Bridge(settings.mqtt, producer, region=settings.region)
 

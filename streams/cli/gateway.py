@@ -4,9 +4,10 @@ import gc
 import logging
 
 from connectors.http.serve import serve
-from streams import reachable, registered
+from streams import measured, reachable, registered
 from streams.app.gateway import build
-from streams.cli.output import ReadyFile, log_to_stderr, mark_ready, say
+from streams.cli.logs import log_to_stderr
+from streams.cli.output import ReadyFile, mark_ready, say
 from streams.settings import load
 
 EXAMPLES = "Example: [bold]TIDEGATE_HTTP__PORT=8080 tidegate gateway[/]"
@@ -17,11 +18,12 @@ log = logging.getLogger(__name__)
 def command(ready_file: ReadyFile = None) -> None:
     """Run the gateway until it is told to stop."""
     settings = load()
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings)
     reachable.check(settings)
     registered.adopt(settings)
     if settings.http.open:
         log.warning("the gateway asks nobody for a key: whoever uses this machine may write and read")
+    measured.serve(settings, measured.Part.GATEWAY)
     gateway, producers = build(settings)
 
     def ready(url: str) -> None:

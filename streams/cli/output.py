@@ -1,10 +1,8 @@
 """How the commands speak: lines for people, one object for machines, a bar for what takes long."""
 
 import json
-import logging
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
@@ -84,13 +82,6 @@ def bar(what: str, total: int | None, *, hidden: bool) -> Iterator[Callable[[int
     with progress:
         task = progress.add_task(what, total=total)
         yield lambda more: progress.advance(task, more)
-
-
-def log_to_stderr(level: str) -> None:
-    """Send the log to standard error, a line a record."""
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    # At INFO it writes whole addresses, which of webhooks and endpoints may be secrets.
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 def mark_ready(file: Path | None) -> None:

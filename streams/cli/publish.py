@@ -11,7 +11,8 @@ import typer
 from connectors.kafka.admin import Admin
 from connectors.kafka.producer import Producer
 from streams import reachable, registered
-from streams.cli.output import Json, UsageError, bar, log_to_stderr, show
+from streams.cli.logs import log_to_stderr
+from streams.cli.output import Json, UsageError, bar, show
 from streams.feed.csv_file import CsvFile
 from streams.feed.senders import Confirmed, HttpSender, KafkaSender, MqttSender, Sender
 from streams.settings import Settings, load
@@ -48,7 +49,7 @@ def command(  # noqa: PLR0913  # a command has as many options as it has
 ) -> None:
     """Send every row of a CSV file as a reading, and wait until each is acknowledged."""
     settings = load()
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings)
     table = CsvFile.open(file, column=column)
     metrics = names(table, metric)
     with bar(file.name, table.rows, hidden=as_json) as advance, sender(settings, via, url, advance) as way_in:

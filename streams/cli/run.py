@@ -15,7 +15,8 @@ from connectors.timescale.ledger import Counts
 from schemas.errors import TidegateError
 from schemas.models import Reading
 from schemas.topics import DEAD_LETTERS
-from streams.cli.output import Json, StoppedError, UsageError, bar, log_to_stderr, remarks, say, show, stop_signals
+from streams.cli.logs import log_to_stderr
+from streams.cli.output import Json, StoppedError, UsageError, bar, remarks, say, show, stop_signals
 from streams.cli.publish import Via, names, sender
 from streams.cli.simulate import stream
 from streams.feed.csv_file import CsvFile
@@ -77,7 +78,7 @@ def command(
     settings = load()
     if data_dir is not None:
         settings = settings.model_copy(update={"data_dir": data_dir})
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings)
     source = _from_csv(csv) if csv is not None else _simulated(devices, once=once)
     if fresh:
         _empty(settings.data_dir)

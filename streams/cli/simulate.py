@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from schemas.models import Reading
-from streams.cli.output import Json, StoppedError, bar, log_to_stderr, show, stop_signals
+from streams.cli.logs import log_to_stderr
+from streams.cli.output import Json, StoppedError, bar, show, stop_signals
 from streams.cli.publish import UrlOption, Via, ViaOption, sender
 from streams.feed.simulator import Fleet
 from streams.settings import load
@@ -33,7 +34,7 @@ def command(  # noqa: PLR0913  # a command has as many options as it has
 ) -> None:
     """Send readings of simulated devices: a daily rhythm, noise, and now and then a fault."""
     settings = load()
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings)
     fleet = Fleet(devices, interval_s=1 / rate, seed=seed)
     total = None if seconds is None else devices * (history + round(seconds * rate))
     sent = 0

@@ -3,7 +3,8 @@
 import contextlib
 import time
 
-from streams.cli.output import Json, StoppedError, log_to_stderr, say, show, stop_signals
+from streams.cli.logs import log_to_stderr
+from streams.cli.output import Json, StoppedError, say, show, stop_signals
 from streams.pipeline import running
 from streams.settings import load
 
@@ -18,7 +19,7 @@ POLL_S = 0.5
 def command(*, as_json: Json = False) -> None:
     """Start the servers that no setting names, the bridge, the workers and the gateway, and stay in front."""
     settings = load()
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings)
     with contextlib.suppress(StoppedError), stop_signals(), running(settings, say) as pipeline:
         say(f"dashboard and API: {pipeline.reached}")
         show(pipeline.describe(), as_json=as_json)

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from connectors import metrics
-from streams import reachable, registered
-from streams.cli.output import ReadyFile, StoppedError, log_to_stderr, mark_ready, stop_signals
+from streams import measured, reachable, registered
+from streams.cli.logs import log_to_stderr
+from streams.cli.output import ReadyFile, StoppedError, mark_ready, stop_signals
 from streams.settings import LaneName, load
 
 EXAMPLES = "Examples: [bold]tidegate worker --lane ingest[/] · [bold]tidegate worker --lane all[/]"
@@ -35,13 +35,12 @@ def command(
 ) -> None:
     """Run a worker until it is told to stop: of the fast lane (ingest), the slow lane (analyze), or both."""
     settings = load()
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings)
     reachable.check(settings)
     registered.adopt(settings)
     if lane is Lanes.ALL:
         raise typer.Exit(_both())
-    if settings.metrics.port is not None:
-        metrics.serve(settings.metrics.host, settings.metrics.port + list(LaneName).index(LaneName(lane)))
+    measured.serve(settings, measured.Part(lane))
     # Each lane has heavy libraries that the other does not need.
     composition = importlib.import_module(f"streams.app.{lane}")
     workers = importlib.import_module("streams.worker")

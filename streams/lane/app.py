@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import faust
+from faust.sensors.prometheus import FaustMetrics, PrometheusMonitor
 from faust.types import TP
+from prometheus_client import CollectorRegistry
 
 from connectors.clock import SystemClock
 from connectors.kafka.admin import Admin
@@ -20,6 +22,9 @@ log = logging.getLogger(__name__)
 
 # How many batches may wait in front of the agent: more would only be memory.
 QUEUED_BATCHES = 8
+
+# What the names of Faust's metrics begin with.
+FAUST = "faust"
 
 MAX_POLL_S = 300
 TAKE_OVER_S = 60.0
@@ -36,6 +41,8 @@ class LaneApp(faust.App):  # type: ignore[misc]  # Faust has no types that mypy 
     # Why it ended, if it failed: the first reason, before those that only follow from it.
     failure: BaseException | None = None
     watch: Watch
+    # What Faust tells Prometheus of this app.
+    registry: CollectorRegistry
     # Called when all work has ended.
     endings: Sequence[Callable[[], Awaitable[None]]] = ()
     # Called whenever partitions have been taken over and reading starts.
@@ -120,6 +127,8 @@ def lane_app(kafka: KafkaSettings, options: LaneOptions, keeper: Keeper) -> Lane
         worker_redirect_stdouts=False,
     )
     app.keeper = keeper
+    app.registry = CollectorRegistry()
+    app.monitor = PrometheusMonitor(metrics=FaustMetrics.create(app.registry, FAUST))
     app.watch = Watch(Admin(kafka), options.topic, SystemClock())
     app.client_settings = {
         **kafka.client(),

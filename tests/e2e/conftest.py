@@ -90,6 +90,7 @@ class Flow:
             "TIDEGATE_CACHE__ENABLED": "false",
             "TIDEGATE_HTTP__OPEN": "true",
             "TIDEGATE_LOG_LEVEL": "INFO",
+            "TIDEGATE_LOG_FORMAT": "text",
             "TIDEGATE_KAFKA__SESSION_TIMEOUT_S": "6",
         }
 

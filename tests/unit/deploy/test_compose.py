@@ -27,6 +27,7 @@ STATEFUL = {
     "timescaledb": "/home/postgres/pgdata",
     "valkey": "/data",
     "mosquitto": "/mosquitto/data",
+    "prometheus": "/prometheus",
     "grafana": "/var/lib/grafana",
 }
 SERVERS = {"kafka": images.KAFKA, "timescaledb": images.TIMESCALE, "valkey": images.VALKEY}
@@ -165,7 +166,7 @@ def test_every_bind_mounted_file_is_here_and_read_only() -> None:
 
 def test_ports_are_published_on_loopback_only() -> None:
     published = [port for service in services().values() for port in service.get("ports", [])]
-    assert len(published) == 7
+    assert len(published) == 8
     assert all(port.startswith("127.0.0.1:") for port in published)
 
 
