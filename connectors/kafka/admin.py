@@ -8,7 +8,13 @@ from datetime import datetime
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported at run time only
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # some are exported at run time only
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    OffsetSpec,
+)
 from confluent_kafka.cimpl import NewTopic
 
 from connectors.errors import ConnectorError, UnreachableError
@@ -25,6 +31,8 @@ class TopicState:
     name: str
     id: str
     partitions: int
+    # Of the partition that has the fewest.
+    replicas: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,8 @@ class Admin:
                 if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                     continue
                 raise self._unreachable(error) from error
-            found[name] = TopicState(name, str(description.topic_id or ""), len(description.partitions))
+            replicas = min((len(one.replicas) for one in description.partitions), default=0)
+            found[name] = TopicState(name, str(description.topic_id or ""), len(description.partitions), replicas)
         return found
 
     def apply(self, topics: Iterable[Topic]) -> list[str]:
@@ -102,6 +111,37 @@ class Admin:
             else:
                 created.append(name)
         return created
+
+    def brokers(self) -> int:
+        """Count the brokers that are up."""
+        return len(self._result(self._client.describe_cluster(request_timeout=self._timeout_s)).nodes)
+
+    def configurations(self, topics: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Give the settings of topics, as the broker has them; nothing of one that does not tell."""
+        wanted = {ConfigResource(ConfigResource.Type.TOPIC, name): name for name in topics}
+        found: dict[str, dict[str, str]] = {}
+        futures = self._client.describe_configs(list(wanted), request_timeout=self._timeout_s) if wanted else {}
+        for resource, future in futures.items():
+            entries = self._result(future)
+            found[wanted[resource]] = {name: str(entry.value) for name, entry in entries.items()}
+        return found
+
+    def configure(self, topics: Iterable[Topic]) -> None:
+        """Give topics that exist the settings that they should have; the others of each stay."""
+        resources = []
+        for topic in topics:
+            entries = [
+                ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+                for name, value in topic.configuration().items()
+            ]
+            resources.append(ConfigResource(ConfigResource.Type.TOPIC, topic.name, incremental_configs=entries))
+        for future in self._client.incremental_alter_configs(resources, request_timeout=self._timeout_s).values():
+            self._result(future)
+
+    def members(self, group: str) -> int:
+        """Count the members of a group; none where there is no such group."""
+        described = self._client.describe_consumer_groups([group], request_timeout=self._timeout_s)
+        return len(self._result(described[group]).members)
 
     def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
         """Give the start and the end of each partition's log."""

@@ -717,6 +717,20 @@ join readings r on r.device_id = asked.device_id and r.metric = asked.metric
   and r.ts = timestamptz 'epoch' + asked.ts * interval '1 microsecond'
 where r.ts between %(first)s and %(last)s;
 
+-- name: failed_jobs
+select j.proc_name, j.hypertable_name, s.last_run_status
+from timescaledb_information.job_stats s join timescaledb_information.jobs j using (job_id)
+where s.last_run_status = 'Failed' and j.job_id >= 1000
+order by 1, 2;
+
+-- name: oldest_transaction
+-- A session that has been idle in a transaction, or at one statement, for ten minutes or more.
+select pid, extract(epoch from now() - xact_start)::bigint, application_name
+from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+  and xact_start < now() - interval '10 minutes'
+order by xact_start limit 1;
+
 -- name: marks_of_topic
 select partition, next_offset from sink_offsets
 where cluster_id = %(cluster_id)s and topic = %(topic)s and topic_id = %(topic_id)s;

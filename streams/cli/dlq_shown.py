@@ -7,6 +7,7 @@ from typing import Any, Final
 from streams.app.dlq import Found, Group
 from streams.app.redriving import Outcome
 from streams.cli.output import show
+from streams.cli.plain import plain
 
 WIDTH: Final = 16
 # So many bytes of a value are shown to people.
@@ -116,11 +117,6 @@ def hexdump(data: bytes) -> str:
         text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)  # noqa: PLR2004  # ASCII
         lines.append(f"  {start:08x}  {part.hex(' '):<{3 * WIDTH - 1}}  {text}")
     return "\n".join(lines)
-
-
-def plain(text: str) -> str:
-    """Give a text with nothing that a terminal would act on."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape", "surrogatepass").decode() for one in text)
 
 
 def redriven(outcome: Outcome, unreadable: int, *, dry_run: bool, as_json: bool) -> None:

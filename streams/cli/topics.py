@@ -34,11 +34,19 @@ def list_topics(*, as_json: Json = False) -> None:
 
 
 @app.command("apply", epilog="Example: [bold]TIDEGATE_KAFKA__PARTITIONS=24 tidegate topics apply[/]")
-def apply(*, as_json: Json = False) -> None:
-    """Create the topics that are missing; existing ones are left as they are."""
+def apply(
+    *,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Also give those that exist the settings that they should have.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Create the topics that are missing; existing ones are left as they are, unless you say --settings."""
     admin = Admin(load().kafka)
     admin.cluster_id()
     created = admin.apply(TOPICS)
+    if settings:
+        admin.configure(TOPICS)
     show({"created": created, "there": [topic.name for topic in TOPICS if topic.name not in created]}, as_json=as_json)
 
 

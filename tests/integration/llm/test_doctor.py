@@ -110,7 +110,7 @@ def test_the_list_may_be_a_file(stand_in: StandIn, tmp_path: Path) -> None:
     assert "Model of-the-file" in findings(there)
     assert "Model first" not in findings(there)
     assert empty.returncode == 1
-    assert "lists no endpoint" in findings(empty)["models"]["seen"]
+    assert "lists no endpoint" in findings(empty)["Models"]["seen"]
 
 
 def test_an_endpoint_elsewhere_and_minutes_without_redis_are_remarked(stand_in: StandIn) -> None:

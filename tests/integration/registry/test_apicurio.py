@@ -20,9 +20,9 @@ from schemas.models import Insight, Reading
 from schemas.registry import BY_ID, INSIGHT, PUBLISHED, READING
 from schemas.topics import SUBJECTS
 from streams import registered
-from streams.cli import doctor
 from streams.columns.batch import RawBatch
 from streams.columns.decode import decode as decode_columns
+from streams.doctor import servers
 from streams.settings import Settings
 from tests.integration.timescale.test_insights import insight
 from tests.unit.streams.columns.test_decode import batch_of
@@ -123,10 +123,10 @@ def test_without_leave_nothing_is_registered(apicurio: str, tmp_path: Path, monk
 
 
 def test_who_only_looks_registers_nothing(apicurio: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "SUBJECTS", {"looked-at-value": (READING,)})
+    monkeypatch.setattr(servers, "SUBJECTS", {"looked-at-value": (READING,)})
     for may, fine in ((True, True), (False, False)):
         looked = Settings(registry=RegistrySettings(url=apicurio, auto_register=may))
-        (finding,) = doctor._registry(looked)  # noqa: SLF001  # one check of many
+        (finding,) = servers.registry(looked)
         assert (finding.fine, finding.seen) == (fine, "has not looked-at-value version 1")
     with SchemaRegistryClient({"url": apicurio}) as client:
         assert "looked-at-value" not in client.get_subjects()

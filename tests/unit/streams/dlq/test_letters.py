@@ -8,7 +8,8 @@ import pytest
 
 from schemas.codec import encode
 from schemas.models import DeadLetter, Reading
-from streams.cli.dlq_shown import hexdump, plain
+from streams.cli.dlq_shown import hexdump
+from streams.cli.plain import plain
 from streams.dlq.letter import Letter
 from streams.dlq.selection import Selection
 from streams.replay.expression import Expression, ExpressionError
