@@ -1,9 +1,10 @@
-"""Where each part of the flow tells Prometheus about itself."""
+"""What each part of the flow tells of itself: metrics to Prometheus, and traces to a collector."""
 
+import atexit
 import importlib.metadata
 from enum import StrEnum
 
-from connectors import metrics
+from connectors import metrics, tracing
 from streams.settings import LaneName, Settings
 
 
@@ -17,12 +18,15 @@ class Part(StrEnum):
 
 
 def serve(settings: Settings, part: Part) -> None:
-    """Say what runs here, and answer Prometheus, if a port is set.
+    """Say what runs here, answer Prometheus, if a port is set, and send traces, if there is an address for them.
 
     Raises:
         PortTakenError: another program listens there.
+        ConnectorError: traces are wanted, and OpenTelemetry is not installed.
 
     """
+    traced = settings.tracing
+    atexit.register(tracing.start(traced.endpoint, sample=traced.sample, part=part, region=settings.region))
     metrics.BUILD.labels(importlib.metadata.version("tidegate"), part, settings.region).set(1)
     if settings.metrics.port is not None:
         metrics.serve(settings.metrics.host, settings.metrics.port + list(Part).index(part))

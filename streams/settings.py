@@ -89,6 +89,17 @@ class MetricsSettings(BaseModel):
     port: Annotated[int, Field(ge=1, le=65532)] | None = None
 
 
+class TracingSettings(BaseModel):
+    """Where traces go (`TIDEGATE_TRACING__…`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # A collector's address for OTLP over HTTP, as http://collector:4318. Without one nothing is traced.
+    endpoint: Annotated[str, Field(pattern=r"^(https?://[^\s]+)?$")] = ""
+    # Of so many messages, requests and questions traces are begun.
+    sample: Annotated[float, Field(ge=0, le=1)] = 0.01
+
+
 class OpenAISettings(BaseSettings):
     """The two variables that every OpenAI client reads."""
 
@@ -130,6 +141,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     analyze: AnalyzeSettings = AnalyzeSettings()
     metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
     webhooks: tuple[Webhook, ...] = ()
 
     @classmethod

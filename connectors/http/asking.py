@@ -13,6 +13,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse
 
+from connectors import tracing
 from connectors.errors import ConnectorError, SlowDownError
 from connectors.http import body, question, task_view
 from connectors.http.access import Caller
@@ -156,7 +157,8 @@ async def _hand_in(request: AnalysisRequest, parts: Parts) -> None:
     record = (request.device_id.encode(), encode(request))
     try:
         producer = parts.prompt_producer or parts.producer
-        await deliver(producer, parts.requests, [record], within_s=parts.acknowledge_s)
+        with tracing.begin("http question", task=request.id, device=request.device_id) as it:
+            await deliver(producer, parts.requests, [record], within_s=parts.acknowledge_s, headers=it.headers())
     except ConnectorError as error:
         raise _not_kept(error) from error
     try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from connectors.errors import ConnectorError
@@ -13,8 +13,17 @@ class UnconfirmedError(ConnectorError):
     """Kafka has not confirmed every reading; any number of them may have been written."""
 
 
-async def deliver(producer: Producer, topic: str, records: Iterable[tuple[bytes, bytes]], *, within_s: float) -> None:
+async def deliver(
+    producer: Producer,
+    topic: str,
+    records: Iterable[tuple[bytes, bytes]],
+    *,
+    within_s: float,
+    headers: Mapping[str, bytes] | None = None,
+) -> None:
     """Write keys and values, in order, and return when Kafka has confirmed each. Holds no thread while it waits.
+
+    All of them get the same headers.
 
     Raises:
         SlowDownError: the producer's queue is full; those before it may be written.
@@ -24,7 +33,7 @@ async def deliver(producer: Producer, topic: str, records: Iterable[tuple[bytes,
     reports = _Reports(asyncio.get_running_loop())
     for key, value in records:
         reports.expect()
-        producer.send(topic, key, value, on_delivery=reports.take)
+        producer.send(topic, key, value, headers=headers, on_delivery=reports.take)
     reports.complete()
     try:
         async with asyncio.timeout(within_s):

@@ -27,7 +27,15 @@ Overview = Callable[[], Awaitable[Mapping[str, object]]]
 class Producer(Protocol):
     """What writes to Kafka (`connectors.kafka.producer.Producer`)."""
 
-    def send(self, topic: str, key: bytes | None, value: bytes, *, on_delivery: Delivery) -> None:
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes,
+        *,
+        headers: Mapping[str, bytes] | None = None,
+        on_delivery: Delivery,
+    ) -> None:
         """Queue one record; `on_delivery` gets None, or why it was not written, from any thread.
 
         Raises:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
-from connectors import metrics
+from connectors import metrics, tracing
 from connectors.errors import ConnectorError, SlowDownError
 from connectors.http import body, payload
 from connectors.http.access import Caller
@@ -102,8 +102,9 @@ def routes(parts: Parts, doors: Doors) -> APIRouter:
                 rejected=rejected,
             )
         try:
-            with pressure.of(len(content.records)):
-                await deliver(parts.producer, parts.topic, content.records, within_s=parts.acknowledge_s)
+            with pressure.of(len(content.records)), tracing.begin("http readings", readings=len(content.records)) as it:
+                records, within_s = content.records, parts.acknowledge_s
+                await deliver(parts.producer, parts.topic, records, within_s=within_s, headers=it.headers())
         except ConnectorError as error:
             raise _not_kept(error) from error
         metrics.HTTP_READINGS.labels("accepted").inc(len(content.records))

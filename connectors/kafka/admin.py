@@ -15,7 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # some are ex
     ConfigResource,
     OffsetSpec,
 )
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from connectors.errors import ConnectorError, UnreachableError
 from connectors.kafka.settings import KafkaSettings
@@ -137,6 +137,19 @@ class Admin:
             resources.append(ConfigResource(ConfigResource.Type.TOPIC, topic.name, incremental_configs=entries))
         for future in self._client.incremental_alter_configs(resources, request_timeout=self._timeout_s).values():
             self._result(future)
+
+    def grow(self, topic: str, partitions: int) -> None:
+        """Give a topic more partitions.
+
+        Raises:
+            ConnectorError: the broker refuses it.
+
+        """
+        futures = self._client.create_partitions([NewPartitions(topic, partitions)], request_timeout=self._timeout_s)
+        try:
+            futures[topic].result()
+        except KafkaException as error:
+            raise ConnectorError(f"Kafka refused {partitions} partitions of {topic}: {error.args[0].str()}") from error
 
     def members(self, group: str) -> int:
         """Count the members of a group; none where there is no such group."""

@@ -25,7 +25,7 @@ from typing import Final
 from paho.mqtt.client import MQTTMessage
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from connectors import metrics
+from connectors import metrics, tracing
 from connectors.errors import ConnectorError
 from connectors.mqtt.client import NEVER_EXPIRES, Connection
 from connectors.mqtt.errors import LostError, UndeliveredError
@@ -235,7 +235,10 @@ class Bridge:
             topic = message.topic
         except UnicodeDecodeError:  # no broker should let it through; it is kept as any other message of no known topic
             topic = ""
-        found, refused = records(topic, bytes(message.payload), self._now(), self._region)
+        with tracing.begin("mqtt message", topic=topic) as it:
+            found, refused = records(topic, bytes(message.payload), self._now(), self._region)
+            if headers := it.headers():
+                found = [record._replace(headers=headers) for record in found]
         self.dead_lettered += refused
         _DEAD.inc(refused)
         self._window.arrive(message.mid, found)

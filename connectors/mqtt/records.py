@@ -1,6 +1,7 @@
 """What one MQTT message becomes in Kafka: its readings, or the dead letter that keeps it. Pure."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -23,6 +24,7 @@ class KafkaRecord(NamedTuple):
     topic: str
     key: bytes | None
     value: bytes
+    headers: Mapping[str, bytes] | None = None
 
 
 def records(topic: str, payload: bytes, arrived: datetime, region: str = "") -> tuple[list[KafkaRecord], bool]:

@@ -114,6 +114,7 @@ class Window:
                             record.topic,
                             record.key,
                             record.value,
+                            headers=record.headers,
                             on_delivery=partial(self._report, message, message.next),
                         )
                     except SlowDownError:

@@ -1,12 +1,15 @@
 """The table `audit`: who did what that cannot be undone, or that somebody will ask about."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from connectors.timescale.ledger import Row
 from connectors.timescale.queries import query
+
+if TYPE_CHECKING:
+    from connectors.timescale.ledger import Row
 
 
 def add(connection: "Connection[Row]", who: str, action: str, detail: Mapping[str, object]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from psycopg import Connection, Cursor
 
 from connectors.errors import ConnectorError
+from connectors.timescale import audit
 from connectors.timescale.queries import query
 
 Row = tuple[object, ...]
@@ -143,12 +144,21 @@ def forget(connection: "Connection[Row]", topic: str, *, who: str) -> int:
     with connection.transaction():
         connection.execute("delete from detector_snapshots where topic = %s", (topic,))
         marks = connection.execute("delete from sink_offsets where topic = %s", (topic,)).rowcount
-        connection.execute(
-            "insert into audit (who, action, detail)"
-            " values (%s, 'topics forget', jsonb_build_object('topic', %s::text))",
-            (who, topic),
-        )
+        audit.add(connection, who, "topics forget", {"topic": topic})
     return marks
+
+
+def restart_detectors(connection: "Connection[Row]", topic: PartitionKey, *, who: str, partitions: int) -> int:
+    """Have the detectors of a topic begin anew where its rows end; give of how many partitions.
+
+    Whoever owns them now is refused from here on, and starts again with detectors that know nothing.
+    """
+    values = topic.parameters()
+    with connection.transaction():
+        restarted = connection.execute(query("restart_detectors"), values).rowcount
+        connection.execute(query("forget_blocks"), values)
+        audit.add(connection, who, "topics grow", {"topic": topic.topic, "partitions": partitions})
+    return restarted
 
 
 def _integer(value: object) -> int:

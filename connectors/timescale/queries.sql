@@ -54,6 +54,14 @@ delete from detector_snapshots
 where cluster_id = %(cluster_id)s and topic = %(topic)s and topic_id = %(topic_id)s and partition = %(partition)s
   and detector <> %(detector)s;
 
+-- name: restart_detectors
+update sink_offsets set epoch = nextval('sink_epochs'), snapshot_offset = next_offset, updated = now()
+where cluster_id = %(cluster_id)s and topic = %(topic)s and topic_id = %(topic_id)s;
+
+-- name: forget_blocks
+delete from detector_snapshots
+where cluster_id = %(cluster_id)s and topic = %(topic)s and topic_id = %(topic_id)s;
+
 -- name: load_blocks
 select block, state from detector_snapshots
 where cluster_id = %(cluster_id)s and topic = %(topic)s and topic_id = %(topic_id)s and partition = %(partition)s

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
 
-from connectors import metrics
+from connectors import metrics, tracing
 from connectors.clock import Clock
 from connectors.errors import ConnectorError, SlowDownError
 from connectors.kafka.producer import Outgoing, Producer
@@ -95,11 +95,16 @@ class Analyst:
 
     async def handle(self, record: Record) -> None:
         """Take one record of `analysis-requests` through all steps."""
+        with tracing.span("analyze", tracing.of_headers(dict(record.headers() or ()))) as it:
+            await self._handle(record, it)
+
+    async def _handle(self, record: Record, it: tracing.Active) -> None:
         try:
             request = _read(record.value() or b"")  # step 1
         except PoisonError as error:
             await self._refuse(record, error)
             return
+        it.tell(task=request.id, device=request.device_id, metric=request.metric, kind=request.kind)
         past = await self._filing.find(request)  # step 2
         stands, tried = past.stands, past.tried
         # What people ask is a task, and what was postponed before.
@@ -114,8 +119,9 @@ class Analyst:
             if request.question is None:
                 age_s = (self._outside.clock.now() - request.accepted).total_seconds()
                 metrics.EXPLAINED_AFTER.labels(kind_of(request)).observe(max(0.0, age_s))
+        it.tell(insight=stands.id, source=stands.source, severity=stands.severity, model=stands.model)
         await self._outside.producer.publish_soon(
-            [Outgoing(INSIGHTS.name, stands.device_id.encode(), encode(stands))]
+            [Outgoing(INSIGHTS.name, stands.device_id.encode(), encode(stands), it.headers())]
         )  # step 6
         if is_task:
             await self._filing.finish(request.id, stands.id)  # step 7
@@ -188,7 +194,9 @@ class Analyst:
     async def _by_model(self, model: Asks, request: AnalysisRequest, started: float, spent: Usage) -> Insight:
         talk = await self._talks.before(request)
         facts = Facts.of(request, talk.earlier)
-        told = await model.ask(facts, lambda answer: check(answer, request), talk.session)
+        with tracing.span("ask model") as it:
+            told = await model.ask(facts, lambda answer: check(answer, request), talk.session)
+            it.tell(source=told.source, model=told.model, endpoint=told.endpoint, usd=float(told.usage.usd))
         told = replace(told, usage=told.usage + spent)
         answer = insight(request, told.answer, self._origin(started, told, fingerprint(facts)))
         await self._talks.remember(request, told.answer.summary, told.endpoint)

@@ -222,7 +222,7 @@ def merge(batches: Sequence[RawBatch]) -> list[RawBatch]:
 
 
 def _join(group: Sequence[RawBatch]) -> RawBatch:
-    starts = accumulate(map(len, group), initial=0)
+    starts = list(accumulate(map(len, group), initial=0))
     return replace(
         group[0],
         offsets=np.concatenate([batch.offsets for batch in group]),
@@ -233,5 +233,10 @@ def _join(group: Sequence[RawBatch]) -> RawBatch:
             start + position: origin
             for start, batch in zip(starts, group, strict=False)
             for position, origin in batch.origins.items()
+        },
+        traces={
+            start + position: trace
+            for start, batch in zip(starts, group, strict=False)
+            for position, trace in batch.traces.items()
         },
     )

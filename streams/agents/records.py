@@ -5,7 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
-from schemas.origin import Headers, origin_of
+from connectors import tracing
+from schemas.origin import Headers, Origin, origin_of
 from streams.columns.batch import RawBatch
 
 
@@ -37,6 +38,15 @@ class Record(Protocol):
 def raw_batch(records: Sequence[Record]) -> RawBatch:
     """Turn records of one partition, in the order of their offsets, into a batch."""
     count = len(records)
+    origins: dict[int, Origin] = {}
+    traces: dict[int, bytes] = {}
+    for position, record in enumerate(records):
+        if found := record.headers():
+            named = dict(found)
+            if (origin := origin_of(named)) is not None:
+                origins[position] = origin
+            if (trace := tracing.of_headers(named)) is not None:
+                traces[position] = trace
     return RawBatch(
         records[0].topic(),
         records[0].partition(),
@@ -44,9 +54,6 @@ def raw_batch(records: Sequence[Record]) -> RawBatch:
         accepted=np.fromiter([record.timestamp()[1] for record in records], dtype=np.int64, count=count) * 1000,
         keys=[record.key() for record in records],
         values=[record.value() for record in records],
-        origins={
-            position: origin
-            for position, record in enumerate(records)
-            if (headers := record.headers()) and (origin := origin_of(headers)) is not None
-        },
+        origins=origins,
+        traces=traces,
     )

@@ -4,12 +4,13 @@ The steps are those of `streams.agents.ingest`, 4 to 8.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
-from connectors import metrics
+from connectors import metrics, tracing
 from connectors.clock import Clock
 from connectors.kafka.producer import Outgoing, Producer
 from connectors.timescale.devices import DeviceKnown
@@ -28,6 +29,8 @@ from streams.detect.detector import Alarm
 
 log = logging.getLogger(__name__)
 
+# Of a batch so many records are traced: nobody else's headers may make work for us.
+MOST_TRACED = 100
 # So many offsets and devices are named in the log.
 LOGGED = 10
 
@@ -73,6 +76,7 @@ class Storing:
             self._store_all(prepared)
 
     def _store_all(self, prepared: Sequence[Prepared]) -> None:
+        began = self._clock.now().timestamp()
         for part in prepared:
             if part.after != part.partition.position:
                 raise OutOfOrderError(f"{part.batch.topic}[{part.batch.partition}] offset {part.after}")
@@ -80,7 +84,8 @@ class Storing:
         self._write(prepared)
         for part in prepared:
             self._store.see_devices(self._sightings.of(part.records, part.batch))  # step 6
-        self._producer.publish(self._requests(prepared))  # step 7
+        traces = self._trace(prepared, began)
+        self._producer.publish(self._requests(prepared, traces))  # step 7
         for part in prepared:
             part.partition.position = part.batch.end
 
@@ -151,14 +156,43 @@ class Storing:
     def _confirm_conflicts(self, conflicts: Sequence[Conflict]) -> None:
         self._producer.publish(letters.of_conflicts(conflicts, region=self._region, clock=self._clock))
 
-    def _requests(self, prepared: Sequence[Prepared]) -> list[Outgoing]:
+    def _trace(self, prepared: Sequence[Prepared], began: float) -> Mapping[tuple[str, int, int], bytes]:
+        """Go on with the traces of records, and give what requests about them bear, by the record's place."""
+        ended, found = self._clock.now().timestamp(), {}
+        for part in prepared:
+            batch = part.batch
+            for position, parent in islice(batch.traces.items(), MOST_TRACED):
+                offset = int(batch.offsets[position])
+                header = tracing.done(
+                    "ingest",
+                    parent,
+                    began=began,
+                    ended=ended,
+                    records=len(batch),
+                    topic=batch.topic,
+                    partition=batch.partition,
+                    offset=offset,
+                )
+                if header is not None:
+                    found[batch.topic, batch.partition, offset] = header
+        return found
+
+    def _requests(self, prepared: Sequence[Prepared], traces: Mapping[tuple[str, int, int], bytes]) -> list[Outgoing]:
         raised = [(alarm, part) for part in prepared for alarm in part.alarms]
         if not raised:
             return []
         known = self._store.devices(sorted({alarm.device_id for alarm, _ in raised}))
-        return [self._request(alarm, part, known.get(alarm.device_id, DeviceKnown())) for alarm, part in raised]
+        return [
+            self._request(
+                alarm,
+                part,
+                known.get(alarm.device_id, DeviceKnown()),
+                traces.get((part.batch.topic, part.batch.partition, alarm.offset)),
+            )
+            for alarm, part in raised
+        ]
 
-    def _request(self, alarm: Alarm, part: Prepared, device: DeviceKnown) -> Outgoing:
+    def _request(self, alarm: Alarm, part: Prepared, device: DeviceKnown, trace: bytes | None) -> Outgoing:
         position = int(np.searchsorted(part.batch.offsets, alarm.offset))
         request = request_for(
             alarm,
@@ -168,4 +202,5 @@ class Storing:
             partition=part.batch.partition,
             accepted=from_micros(int(part.batch.accepted[position])),
         )
-        return Outgoing(ANALYSIS_REQUESTS.name, alarm.device_id.encode(), encode(request))
+        headers = {} if trace is None else {tracing.HEADER: trace}
+        return Outgoing(ANALYSIS_REQUESTS.name, alarm.device_id.encode(), encode(request), headers)

