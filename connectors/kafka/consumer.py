@@ -17,11 +17,22 @@ POLL_S = 0.5
 AHEAD_RECORDS, AHEAD_KIB = 20_000, 64 * 1024
 
 _EOF = KafkaError._PARTITION_EOF  # noqa: SLF001  # how librdkafka's own codes are named
+_FORBIDDEN = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    }
+)
 _GONE = frozenset({KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})  # noqa: SLF001  # the same
 
 
 class GoneError(ConnectorError):
     """What was to be read is in the log no more."""
+
+
+class ForbiddenError(ConnectorError):
+    """An access list does not let us read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,7 @@ def read(settings: KafkaSettings, spans: Mapping[Partition, Bounds], *, most: in
 
     Raises:
         GoneError: the log begins after the start of a span.
+        ForbiddenError: an access list does not let us read it.
         UnreachableError: no broker has answered within the connect time-out.
 
     """
@@ -101,6 +113,10 @@ def _reading(settings: KafkaSettings, positions: Mapping[Partition, int]) -> Ite
 def _check(error: KafkaError, name: Partition) -> None:
     if error.code() in _GONE:
         raise GoneError(f"{name[0]}[{name[1]}]: what was to be read first has expired meanwhile. Begin later.")
+    if error.code() in _FORBIDDEN:
+        raise ForbiddenError(
+            f"Kafka does not let us read {name[0]}: {error.str()}. `tidegate doctor --acls` shows what each part needs."
+        )
     if error.fatal() or error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         raise GoneError(f"{name[0]} cannot be read: {error.str()}")
     # Everything else passes: the client goes on trying, and `_ask` finds out when nobody answers at all.

@@ -1,8 +1,9 @@
 """How to reach Kafka (`TIDEGATE_KAFKA__…`)."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -28,6 +29,26 @@ class KafkaSettings(BaseModel):
     group_prefix: str = "tidegate"
     # After this long without a sign of life a worker counts as dead, and its partitions go to others.
     session_timeout_s: Annotated[float, Field(ge=6, le=60)] = 15.0
+
+    @model_validator(mode="after")
+    def _complete(self) -> "KafkaSettings":
+        credentials = bool(self.sasl_mechanism), bool(self.sasl_username), bool(self.sasl_password.get_secret_value())
+        if "SASL" in self.security_protocol and not all(credentials):
+            message = "security_protocol SASL_… needs sasl_mechanism, sasl_username and sasl_password"
+            raise ValueError(message)
+        if any(credentials) and "SASL" not in self.security_protocol:
+            message = "credentials are for a security_protocol SASL_SSL, or SASL_PLAINTEXT"
+            raise ValueError(message)
+        files = (self.ssl_ca_location, self.ssl_certificate_location, self.ssl_key_location)
+        if any(files) and "SSL" not in self.security_protocol:
+            message = "certificates are for a security_protocol SSL or SASL_SSL"
+            raise ValueError(message)
+        # What is no file would end in the client's own words, far from here.
+        missing = [file for file in files if file and not Path(file).is_file()]
+        if missing:
+            message = f"there is no file {missing[0]}"
+            raise ValueError(message)
+        return self
 
     def group(self, lane: str) -> str:
         """Give the name of a lane's consumer group."""

@@ -34,7 +34,7 @@ class Answers:
             UnreachableError: the address cannot be read.
 
         """
-        url = settings.url.get_secret_value()
+        url = settings.location
         try:
             pool = BlockingConnectionPool.from_url(
                 url,

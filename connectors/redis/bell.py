@@ -34,7 +34,7 @@ class Bell(Closing):
 
     def __init__(self, settings: RedisSettings) -> None:
         """Nothing is connected yet."""
-        url = settings.url.get_secret_value()
+        url = settings.location
         self._redis = Redis.from_url(
             url, socket_connect_timeout=TIMEOUT_S, socket_timeout=TIMEOUT_S, health_check_interval=ALIVE_S
         )

@@ -22,7 +22,7 @@ class Board:
 
     def __init__(self, settings: RedisSettings, *, worker: str) -> None:
         """Nothing is connected yet. `worker` is another one in each process."""
-        self._url = settings.url.get_secret_value()
+        self._url = settings.location
         self._key = f"{PREFIX}{worker}"
         self._redis = Redis.from_url(self._url, socket_connect_timeout=TIMEOUT_S, socket_timeout=TIMEOUT_S)
 
@@ -60,7 +60,7 @@ def notes(settings: RedisSettings) -> Mapping[str, bytes]:
         keys = sorted(client.scan_iter(match=f"{PREFIX}*", count=1000))
         found = {key: client.getrange(key, 0, LONGEST) for key in keys}
     except redis.RedisError as error:
-        url = settings.url.get_secret_value()
+        url = settings.location
         raise UnreachableError("Redis", address(url), SETTING, type(error).__name__) from None
     finally:
         client.close()

@@ -19,7 +19,7 @@ def connect(settings: RedisSettings) -> redis.Redis:
         UnreachableError: nothing answers there within the connect time-out, or it refuses us.
 
     """
-    url = settings.url.get_secret_value()
+    url = settings.location
     try:
         client = redis.Redis.from_url(
             url, socket_connect_timeout=settings.connect_timeout_s, socket_timeout=settings.connect_timeout_s

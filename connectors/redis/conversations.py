@@ -40,7 +40,7 @@ class Conversations:
     @classmethod
     def of(cls, settings: RedisSettings) -> "Conversations":
         """Make one; nothing is connected yet."""
-        url = settings.url.get_secret_value()
+        url = settings.location
         return cls(Redis.from_url(url, socket_connect_timeout=TIMEOUT_S, socket_timeout=TIMEOUT_S), address(url))
 
     async def turns(self, tenant: str, conversation: str) -> list[Turn]:

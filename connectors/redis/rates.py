@@ -47,7 +47,7 @@ class Rates:
             UnreachableError: the address cannot be read.
 
         """
-        url = settings.url.get_secret_value()
+        url = settings.location
         try:
             self._redis = Redis.from_url(
                 url,

@@ -30,7 +30,7 @@ class Results(Closing):
         """Keep what has ended for so many seconds. Nothing is connected yet."""
         self._clock = clock
         self._left_alone_until = 0.0
-        url = settings.url.get_secret_value()
+        url = settings.location
         self._redis = Redis.from_url(url, socket_connect_timeout=TIMEOUT_S, socket_timeout=TIMEOUT_S)
         self._kept_s = kept_s
 

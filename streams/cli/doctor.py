@@ -9,13 +9,14 @@ import typer
 from schemas.errors import TidegateError
 from streams.cli.output import Json, UsageError, show
 from streams.doctor import cluster, database, models, readings, servers
+from streams.doctor.acls import ROLES, acls
 from streams.doctor.explain import explain
 from streams.doctor.finding import Finding
 from streams.settings import Settings, load
 
 EXAMPLES = (
     "Examples: [bold]tidegate doctor[/] · [bold]tidegate doctor --no-calls --json[/] · "
-    "[bold]tidegate doctor --explain[/]"
+    "[bold]tidegate doctor --explain[/] · [bold]tidegate doctor --acls[/]"
 )
 
 Check = Callable[[Settings], Iterator[Finding]]
@@ -46,6 +47,9 @@ def command(
     explained: Annotated[
         bool, typer.Option("--explain", help="Show every setting and where it came from, and check nothing.")
     ] = False,
+    access: Annotated[
+        bool, typer.Option("--acls", help="Show what each part needs of Kafka and PostgreSQL, and check nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Check settings, servers, topics, tables, what devices send, and models; each finding comes with its cure.
@@ -53,10 +57,10 @@ def command(
     Exit code 1 when one needs it.
     """
     settings = load()
-    if explained:
-        if no_calls:
-            raise UsageError("--explain checks nothing: leave --no-calls out")
-        _explain(settings, as_json=as_json)
+    if explained or access:
+        if no_calls or (explained and access):
+            raise UsageError("--explain and --acls each check nothing: leave the other options out")
+        (_explain if explained else _access)(settings, as_json=as_json)
         return
     findings = [finding for name, check in CHECKS.items() for finding in _tried(name, check(settings))]
     findings += _tried("Models", models.check(settings, calls=not no_calls))
@@ -79,6 +83,17 @@ def _tried(name: str, findings: Iterable[Finding]) -> Iterator[Finding]:
     except Exception as error:  # noqa: BLE001  # whatever it is, the other checks go on
         seen = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
         yield Finding(name, fine=False, seen=seen, cure="It could not be looked at; its log may say why.")
+
+
+def _access(settings: Settings, *, as_json: bool) -> None:
+    found = acls(settings)
+    if as_json:
+        show({"kafka": [asdict(one) for one in found], "postgresql": ROLES}, as_json=True)
+        return
+    servers = settings.kafka.bootstrap_servers or "HOST:9092"
+    for one in found:
+        print(one.command(servers))
+    print(f"\n{ROLES}")
 
 
 def _explain(settings: Settings, *, as_json: bool) -> None:
