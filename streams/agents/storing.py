@@ -161,8 +161,13 @@ class Storing:
         ended, found = self._clock.now().timestamp(), {}
         for part in prepared:
             batch = part.batch
-            for position, parent in islice(batch.traces.items(), MOST_TRACED):
-                offset = int(batch.offsets[position])
+            if not batch.traces:
+                continue
+            # What somebody will look for first: the records that have raised alarms.
+            asked = np.searchsorted(batch.offsets, [alarm.offset for alarm in part.alarms]).tolist()
+            positions = dict.fromkeys([*(one for one in asked if one in batch.traces), *batch.traces])
+            for position in islice(positions, MOST_TRACED):
+                offset, parent = int(batch.offsets[position]), batch.traces[position]
                 header = tracing.done(
                     "ingest",
                     parent,

@@ -62,8 +62,8 @@ def grow_topic(
 ) -> None:
     """Give a topic more partitions, once all of it was read; most devices move, so its detectors begin anew.
 
-    Stop those who write, let the workers finish, run this, start them again. Workers that run stop here, for whoever
-    keeps them up to start them again.
+    Stop those who write, let the workers finish, run this, start them again. Workers that run take the new partitions
+    within half a minute; those that had something to write stop, for whoever keeps them up to start them again.
     """
     try:
         grown = grow(load(), topic, partitions, getpass.getuser(), anyway=anyway)

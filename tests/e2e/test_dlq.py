@@ -127,6 +127,12 @@ def test_letters_are_listed_shown_mended_and_redriven(refused: Flow) -> None:
     who = refused.fetch("select source, state, copied from replays where copied > 0")
     assert who == [("dead-letters", "done", 1)] * 4
 
+    # All that the log says, mended copies included, is stored.
+    done = refused.run("replay", "readings", "--shadow", "--copies", "--json")
+    assert done.returncode == 0, done.stdout
+    told = json.loads(done.stdout)
+    assert (told["rows"], sum(told["poison"].values())) == ({"same": 5}, 5)
+
     # What nobody can mend is put away, and Kafka deletes it.
     assert kept(refused) == 5
     told = dlq(refused, "purge", "--device", "pump-9")

@@ -10,21 +10,24 @@ from hypothesis import strategies as st
 
 from connectors import tracing
 from connectors.errors import ConnectorError
+from tests.fakes.receiver import receiver
 
 HEADER = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture
 def listening() -> Iterator[Callable[[float], None]]:
-    """Trace such a part of what comes in; nothing is there that takes it."""
+    """Trace such a part of what comes in."""
     ends: list[Callable[[], None]] = []
+    with receiver() as collector:
+        base = collector.url.partition("/hook")[0]
 
-    def listen(sample: float) -> None:
-        # The port of the discard service: nothing is sent before the test ends.
-        ends.append(tracing.start("http://127.0.0.1:9", sample=sample, part="test", region="eu"))
+        def listen(sample: float) -> None:
+            ends.append(tracing.start(base, sample=sample, part="test", region="eu"))
 
-    yield listen
-    tracing._tracer = None  # what is left to be sent is not waited for  # noqa: SLF001
+        yield listen
+        for end in ends:
+            end()
 
 
 def test_without_an_address_nothing_is_traced() -> None:
