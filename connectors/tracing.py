@@ -6,6 +6,7 @@ nothing. OpenTelemetry is an extra; without it, or without an address to send to
 """
 
 import importlib.metadata
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +22,9 @@ HEADER: Final = "traceparent"
 SETTING: Final = "TIDEGATE_TRACING__ENDPOINT"
 # One that is sampled: the others are not written.
 _SAMPLED: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-01")
-_FLUSH_MS: Final = 5_000
+# A collector that is away holds up nobody's end for longer.
+EXPORT_S: Final = 3.0
+_FLUSH_MS: Final = 3_000
 
 Attribute = str | bool | int | float
 
@@ -79,7 +82,10 @@ def start(endpoint: str, *, sample: float, part: str, region: str) -> Callable[[
         {"service.name": f"tidegate-{part}", "service.version": version, "deployment.region": region}
     )
     provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(sample)), resource=resource)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces")))
+    exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_S)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    # That a collector is away is said when spans are lost, not with each attempt.
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)
     _tracer = provider.get_tracer("tidegate", version)
 
     def end() -> None:

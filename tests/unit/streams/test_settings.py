@@ -157,6 +157,9 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         "OPENAI_API_KEY": SECRET,
         "TIDEGATE_DATABASE__URL": f"postgresql://user:{SECRET}@db/tidegate",
         "TIDEGATE_REDIS__URL": f"redis://:{SECRET}@cache",
+        "TIDEGATE_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+        "TIDEGATE_KAFKA__SASL_MECHANISM": "SCRAM-SHA-512",
+        "TIDEGATE_KAFKA__SASL_USERNAME": "worker",
         "TIDEGATE_KAFKA__SASL_PASSWORD": SECRET,
         "TIDEGATE_MQTT__PASSWORD": SECRET,
     }.items():
@@ -173,3 +176,33 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().__setattr__("region", "eu")
+
+
+@pytest.mark.parametrize(
+    ("section", "given", "says"),
+    [
+        ("KAFKA", {"SECURITY_PROTOCOL": "SASL_SSL"}, "needs sasl_mechanism, sasl_username and sasl_password"),
+        ("KAFKA", {"SASL_PASSWORD": SECRET}, "credentials are for a security_protocol SASL_SSL"),
+        ("KAFKA", {"SSL_CA_LOCATION": "/nowhere"}, "certificates are for a security_protocol SSL"),
+        ("KAFKA", {"SECURITY_PROTOCOL": "SSL", "SSL_CA_LOCATION": "/nowhere"}, "there is no file /nowhere"),
+        ("REDIS", {"URL": f"redis://:{SECRET}@cache", "CA_FILE": "/nowhere"}, "a URL that begins with rediss://"),
+        ("REDIS", {"URL": f"rediss://:{SECRET}@cache", "KEY_FILE": "/nowhere"}, "there is no file /nowhere"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(
+    monkeypatch: pytest.MonkeyPatch, section: str, given: dict[str, str], says: str
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"TIDEGATE_{section}__{name}", value)
+    with pytest.raises(SettingsError, match=says) as refused:
+        load()
+    assert str(refused.value).startswith(f"TIDEGATE_{section}: ")
+    assert SECRET not in str(refused.value)
+
+
+def test_files_belong_to_the_address_of_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_REDIS__URL", "rediss://cache:6380/0?max_connections=7")
+    assert load().redis.location == "rediss://cache:6380/0?max_connections=7"
+    monkeypatch.setenv("TIDEGATE_REDIS__CA_FILE", __file__)
+    location = load().redis.location
+    assert location.startswith("rediss://cache:6380/0?max_connections=7&ssl_ca_certs=")
