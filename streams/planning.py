@@ -1,7 +1,7 @@
 """How much of everything a fleet needs, from what was measured; `tidegate plan` shows it, and how it follows.
 
-The measured numbers are medians of the commands under `scripts/bench`, on a machine of two shared cores; they err on
-the side of more. What nobody can measure for others (how often something is unusual, what a model costs) is asked for.
+The numbers were measured on a machine of two shared cores, most by the commands under `scripts/bench`, and err on the
+side of more. What nobody can measure for others (how often something is unusual, what a model costs) is asked for.
 """
 
 import math
@@ -11,18 +11,19 @@ from typing import Final
 
 # scripts/bench ingest: CPU of a worker a row, with detection, and one metric a message.
 CPU_US_A_ROW: Final = 2.2
-# scripts/bench ingest: CPU of PostgreSQL a row beside that, COPY in the order of the key.
-DATABASE_CPU_US_A_ROW: Final = 2.0
+# CPU of PostgreSQL a row beside that: 300,000 rows of one metric, as a worker writes them.
+DATABASE_CPU_US_A_ROW: Final = 2.6
 # A core is planned to be so busy: peaks, restarts and snapshots take the rest.
 BUSY: Final = 0.5
 # scripts/bench devices: memory of the light tier of detection a series; and what a worker takes without any.
 BYTES_A_SERIES: Final = 880
-WORKER_MIB: Final = 400
-# scripts/bench publish, payloads of a phone's length: a reading of one metric in the log, lz4, and each metric more.
-KAFKA_BYTES_A_READING: Final = 70
+WORKER_MIB: Final = 500
+# A reading of one metric in the log without compression, and each metric more. (With lz4, and many that are alike in a
+# batch, as at full speed, it is 23: what is thin does not compress.)
+KAFKA_BYTES_A_READING: Final = 100
 KAFKA_BYTES_A_METRIC: Final = 20
-# TimescaleDB, 800,000 rows: with their index, and as columnstore; PostgreSQL without it keeps the first.
-BYTES_A_ROW: Final = 149
+# 300,000 rows with their index; and as columnstore, of 800,000 rows (TimescaleDB alone has that).
+BYTES_A_ROW: Final = 183
 BYTES_A_ROW_COLUMNAR: Final = 16
 # The prompts and answers of windows: each alone, and up to 16 in a call.
 TOKENS_ALONE: Final = 579
