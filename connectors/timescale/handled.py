@@ -1,4 +1,4 @@
-"""The table `handled_letters`: which dead letters were redriven or purged, and when."""
+"""The table `handled_letters`: which dead letters were redriven or purged, and how far the log went then."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,20 +13,35 @@ from connectors.timescale.queries import query
 Action = Literal["redriven", "purged"]
 
 
+class Doing(NamedTuple):
+    """A letter with which something is done, its partition, and where the log of that ended before."""
+
+    id: str
+    partition: int
+    until: int
+
+
 class Handled(NamedTuple):
     """What was done with a letter."""
 
     id: str
     action: Action
     at: datetime
+    partition: int
+    until: int
 
 
-def mark(
-    connection: "Connection[Row]", letter_ids: Sequence[str], action: Action, at: datetime, kept: timedelta
-) -> None:
-    """Write down what is done with letters, and when; forget what was done with those that the log keeps no longer."""
+def mark(connection: "Connection[Row]", letters: Sequence[Doing], action: Action, kept: timedelta) -> None:
+    """Write down what is done with letters; forget what was done with those that the log keeps no longer."""
+    ordered = sorted(letters)  # or two who do the same could wait for each other
+    values = {
+        "ids": [letter.id for letter in ordered],
+        "partitions": [letter.partition for letter in ordered],
+        "untils": [letter.until for letter in ordered],
+        "action": action,
+    }
     with connection.transaction():
-        connection.execute(query("mark_letters"), {"ids": sorted(letter_ids), "action": action, "at": at})
+        connection.execute(query("mark_letters"), values)
         connection.execute(query("forget_letters"), {"kept": kept})
 
 

@@ -757,11 +757,14 @@ order by i.window_start, i.id;
 select id::text from tasks where id = any(%(ids)s::uuid[]) and insight is null;
 
 -- name: mark_letters
-insert into handled_letters (id, action, at) select unnest(%(ids)s::text[]), %(action)s, %(at)s
-on conflict (id) do update set action = excluded.action, at = excluded.at;
+insert into handled_letters (id, action, partition, until)
+select id, %(action)s, partition, until
+from unnest(%(ids)s::text[], %(partitions)s::integer[], %(untils)s::bigint[]) as letter (id, partition, until)
+on conflict (id) do update
+set action = excluded.action, at = excluded.at, partition = excluded.partition, until = excluded.until;
 
 -- name: handled_letters
-select id, action, at from handled_letters where id = any(%(ids)s);
+select id, action, at, partition, until from handled_letters where id = any(%(ids)s);
 
 -- name: forget_letters
 delete from handled_letters where at < now() - %(kept)s::interval;

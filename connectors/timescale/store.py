@@ -36,7 +36,7 @@ from connectors.timescale.batches import Ended, Item, Open, Placed, Planned, Wai
 from connectors.timescale.comparing import ExplainedAlarm, Standing
 from connectors.timescale.connection import OUTDATED, connect, kind_of
 from connectors.timescale.devices import DeviceKnown, DeviceSeen, Limits
-from connectors.timescale.handled import Action, Handled
+from connectors.timescale.handled import Action, Doing, Handled
 from connectors.timescale.insights import Announce, nobody
 from connectors.timescale.ledger import Counts, Marks, PartitionKey, Row
 from connectors.timescale.replays import Begun
@@ -137,9 +137,9 @@ class Store:
         """Give those requests that wait for an answer (`comparing.waiting`)."""
         return self._do(lambda c: comparing.waiting(c, request_ids))
 
-    def mark_letters(self, letter_ids: Sequence[str], action: Action, at: datetime, kept: timedelta) -> None:
+    def mark_letters(self, letters: Sequence[Doing], action: Action, kept: timedelta) -> None:
         """Write down what is done with dead letters (`handled.mark`)."""
-        self._do(lambda c: handled.mark(c, letter_ids, action, at, kept))
+        self._do(lambda c: handled.mark(c, letters, action, kept))
 
     def handled_letters(self, letter_ids: Sequence[str]) -> dict[str, Handled]:
         """Give what was done with dead letters (`handled.handled`)."""

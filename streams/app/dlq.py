@@ -1,11 +1,12 @@
 """Dead letters, put together: read from their topic, with what was done with each, and grouped."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from connectors.timescale.handled import Handled
+from connectors.kafka.admin import Admin
+from connectors.timescale.handled import Doing, Handled
 from connectors.timescale.store import Store
 from schemas.codec import decode
 from schemas.errors import PoisonError
@@ -30,7 +31,8 @@ class Found(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Whether it waits for somebody: nothing was done, or it has come back since."""
-        return self.handled is None or self.letter.is_after(self.handled.at)
+        done = self.handled
+        return done is None or self.letter.partition != done.partition or self.letter.offset >= done.until
 
     @property
     def came_back(self) -> bool:
@@ -81,7 +83,15 @@ class DeadLetters:
         self.selection = selection
         name = DEAD_LETTERS.name
         self.planned: Checkpoint = plan(settings, Wanted(name, name, since=since, until=until))
+        # Where the log ends now: what stands there later was written after whatever is done with these letters.
+        admin = Admin(settings.kafka)
+        log = admin.bounds((name, number) for number in range(admin.topics([name])[name].partitions))
+        self._ends = {number: bound.end for (_, number), bound in log.items()}
         self.unreadable = 0
+
+    def doing(self, letters: Iterable[Letter]) -> list[Doing]:
+        """Say of letters that something is done with them now. To be said before it is done."""
+        return [Doing(one.said.id, one.partition, self._ends[one.partition]) for one in letters]
 
     @property
     def records(self) -> int:

@@ -57,9 +57,9 @@ def grow(settings: Settings, topic: str, partitions: int, who: str, *, anyway: b
             "send next. Stop those who write (bridge, gateways, producers of others), let the workers finish, and try "
             "again; or say --anyway."
         )
-    # First what may fail; a database that is away is noticed here.
     with connect(settings.database, autocommit=True) as connection:
-        admin.grow(topic, partitions)
+        # In this order: should we die in between, the same can be asked for again.
         key = PartitionKey(cluster, topic, state.id, 0)
         detectors = ledger.restart_detectors(connection, key, who=who, partitions=partitions)
+        admin.grow(topic, partitions)
     return Grown(topic, state.partitions, partitions, detectors)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from connectors.clock import Clock, SystemClock
 from connectors.kafka.admin import Admin
 from connectors.timescale.store import Store
 from schemas.topics import DEAD_LETTERS
@@ -18,21 +17,20 @@ def purge(
     on_read: Callable[[int], None],
     *,
     handled: bool = False,
-    clock: Clock | None = None,
 ) -> tuple[int, int]:
     """Put letters away, with `handled` those that were redriven, too; give how many, and how many Kafka has deleted.
 
     Kafka can delete from the start of a partition alone: up to the first letter that was not purged. What stays behind
     that is gone when its retention is over. Raises: what reading, Kafka and the database raise.
     """
-    clock, purged = clock or SystemClock(), 0
+    purged = 0
     with opened(letters.settings) as store:
         store.audit(who, "dlq purge", {"selection": letters.selection.told(), "left": letters.planned.left})
         for chunk in letters.found(store, on_read, with_handled=handled):
-            ids = [found.letter.said.id for found in chunk if not _is_purged(found)]
-            if ids:
-                store.mark_letters(ids, "purged", clock.now(), DEAD_LETTERS.retention)
-                purged += len(ids)
+            meant = [found.letter for found in chunk if not _is_purged(found)]
+            if meant:
+                store.mark_letters(letters.doing(meant), "purged", DEAD_LETTERS.retention)
+                purged += len(meant)
         deleted = _delete(letters.settings, store)
         store.audit(who, "dlq purged", {"letters": purged, "deleted": deleted})
     return purged, deleted

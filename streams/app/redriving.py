@@ -105,18 +105,16 @@ class Redrive:
                 store.end_replay(outcome.run, outcome.sent.total(), done=done, who=self._who)
 
     def _send(self, part: Sequence[tuple[Letter, Again]], store: Store, producer: BulkProducer) -> None:
-        # A letter that is refused again is written after that.
-        at = self._clock.now()
         producer.publish([record for _, again in part for record in again.records])
         sent = []
         for letter, again in part:
             if again.message is not None and not store.revive_delivery(*again.message):
                 self.outcome.stay(letter, UNKNOWN_MESSAGE)
                 continue
-            sent.append(letter.said.id)
+            sent.append(letter)
             self.outcome.sent[_where(letter, again)] += 1
         if sent:
-            store.mark_letters(sent, "redriven", at, DEAD_LETTERS.retention)
+            store.mark_letters(self._letters.doing(sent), "redriven", DEAD_LETTERS.retention)
 
     def _begun(self) -> Begun:
         plan = {"selection": self._letters.selection.told(), "left": self._letters.planned.left}

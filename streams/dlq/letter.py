@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from schemas.codec import decode_dict
@@ -68,7 +67,3 @@ class Letter:
             "key": self.device,
         }
         return (self.content() or {}) | own
-
-    def is_after(self, moment: datetime) -> bool:
-        """Say whether it was written after that."""
-        return self.said.created > moment

@@ -1,13 +1,15 @@
 """Which letters are meant, what they say, and how they are shown."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from connectors.timescale.handled import Handled
 from schemas.codec import encode
 from schemas.models import DeadLetter, Reading
+from streams.app.dlq import Found
 from streams.cli.dlq_shown import hexdump
 from streams.cli.plain import plain
 from streams.dlq.letter import Letter
@@ -73,3 +75,16 @@ def test_nothing_that_a_terminal_acts_on_is_printed() -> None:
         "  00000000  00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f  ................\n"
         "  00000010  10 11 12 13 61 7a 7e 7f ff                       ....az~.."
     )
+
+
+def test_a_letter_is_open_again_by_its_place_in_the_log_whatever_the_clocks_say() -> None:
+    done = Handled("a", "redriven", START + timedelta(days=1), partition=0, until=10)
+    said = letter().said
+    # It stood there when it was redriven, and again as a crash has it, since letters are written at least once.
+    assert not Found(Letter(said, 0, 3), done).is_open
+    assert not Found(Letter(said, 0, 9), done).is_open
+    # It was refused once more: by a worker whose clock is behind that of whoever redrove it.
+    back = Found(Letter(said, 0, 10), done)
+    assert (back.is_open, back.came_back) == (True, True)
+    assert Found(Letter(said, 1, 3), done).is_open
+    assert (Found(letter(), None).is_open, Found(letter(), None).came_back) == (True, False)
