@@ -55,6 +55,8 @@ def read(settings: KafkaSettings, spans: Mapping[Partition, Bounds], *, most: in
 
     """
     positions = {name: span.start for name, span in spans.items() if span.start < span.end}
+    # What is said of a group, as that it is forbidden, is said of no topic.
+    topics = sorted({topic for topic, _ in spans})
     with _reading(settings, positions) as consumer:
         silent_s = 0.0
         while positions:
@@ -63,7 +65,7 @@ def read(settings: KafkaSettings, spans: Mapping[Partition, Bounds], *, most: in
                 name = (str(message.topic()), int(message.partition() or 0))
                 error = message.error()
                 if error is not None and error.code() != _EOF:
-                    _check(error, name)
+                    _check(error, name, topics)
                     continue
                 span, offset = spans[name], int(message.offset() or 0)
                 if name not in positions:
@@ -110,12 +112,13 @@ def _reading(settings: KafkaSettings, positions: Mapping[Partition, int]) -> Ite
         consumer.close()
 
 
-def _check(error: KafkaError, name: Partition) -> None:
+def _check(error: KafkaError, name: Partition, topics: Sequence[str]) -> None:
     if error.code() in _GONE:
         raise GoneError(f"{name[0]}[{name[1]}]: what was to be read first has expired meanwhile. Begin later.")
     if error.code() in _FORBIDDEN:
         raise ForbiddenError(
-            f"Kafka does not let us read {name[0]}: {error.str()}. `tidegate doctor --acls` shows what each part needs."
+            f"Kafka does not let us read {', '.join(topics)}: {error.str().rstrip('.')}. `tidegate doctor --acls` shows "
+            "what each part needs."
         )
     if error.fatal() or error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         raise GoneError(f"{name[0]} cannot be read: {error.str()}")
