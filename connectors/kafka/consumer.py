@@ -116,10 +116,8 @@ def _check(error: KafkaError, name: Partition, topics: Sequence[str]) -> None:
     if error.code() in _GONE:
         raise GoneError(f"{name[0]}[{name[1]}]: what was to be read first has expired meanwhile. Begin later.")
     if error.code() in _FORBIDDEN:
-        raise ForbiddenError(
-            f"Kafka does not let us read {', '.join(topics)}: {error.str().rstrip('.')}. `tidegate doctor --acls` shows "
-            "what each part needs."
-        )
+        why = f"Kafka does not let us read {', '.join(topics)}: {error.str().rstrip('.')}."
+        raise ForbiddenError(f"{why} What each part needs is shown by: tidegate doctor --acls")
     if error.fatal() or error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         raise GoneError(f"{name[0]} cannot be read: {error.str()}")
     # Everything else passes: the client goes on trying, and `_ask` finds out when nobody answers at all.
