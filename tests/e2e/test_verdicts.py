@@ -51,8 +51,8 @@ def test_what_the_cache_says_today(answered: Flow, stand_in: StandIn, tmp_path: 
     before = answered.fetch("select * from insights order by id")
     told = again(answered, "--cache-only")
     assert told["verdicts"] == {"same": ALARMS}
-    # What Redis had, this process has in memory from then on.
-    assert set(told["by"]) == {"l1", "l2"}
+    # What Redis had, this process has in memory from then on; those that are asked about at once all ask Redis.
+    assert "l2" in told["by"].keys() <= {"l1", "l2"}
     assert (told["without"], told["usd"], told["changes"]) == (WITHOUT, 0.0, [])
 
     # Two alarms of a kind are corrected, those of another are forgotten.
