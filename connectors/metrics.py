@@ -42,6 +42,15 @@ STORED_AFTER = histogram(
     unit="seconds",
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600),
 )
+MIRRORED_AFTER = histogram(
+    "tidegate_mirrored_after_seconds",
+    "How long it took from the acceptance in another region until the rows were committed in this one: of the oldest"
+    " record of each batch",
+    ["home"],
+    "seconds",
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400),
+)
+MIRRORED_INSIGHTS = counter("tidegate_mirrored_insights", "Insights of other regions that came to this one", ["home"])
 BATCHES_IN_HAND = gauge("tidegate_batches_in_hand", "Batches that were read and are not stored yet")
 
 # -- asking models -----------------------------------------------------------------------------------------------------

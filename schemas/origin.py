@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from hmac import compare_digest
+from secrets import token_bytes
 from typing import Final
 
 REPLAY: Final = "tidegate-replay"
@@ -46,6 +47,17 @@ class Origin:
     def is_proven(self, secret: bytes, key: bytes | None, value: bytes | None) -> bool:
         """Say whether the replay with this secret has made this record."""
         return compare_digest(self.mark, _mark(secret, self.place, key, value))
+
+
+def shared_secret(shared: str, replay: str) -> bytes:
+    """Derive a replay's secret from one that all regions know, so that each knows that of every replay anywhere."""
+    key = blake2b(shared.encode(), digest_size=SECRET_BYTES).digest()
+    return blake2b(replay.encode(), key=key, digest_size=SECRET_BYTES).digest()
+
+
+def new_secret(shared: str, replay: str) -> bytes:
+    """Give a new replay its secret: the regions' own where they share one, else one by chance."""
+    return shared_secret(shared, replay) if shared else token_bytes(SECRET_BYTES)
 
 
 def place(topic: bytes, partition: int, offset: int, accepted_ms: int) -> bytes:

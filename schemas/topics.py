@@ -1,13 +1,15 @@
 """The one list of topics: what is in them, how they are cut, how long they are kept."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from schemas.registry import ANALYSIS_REQUEST, DEAD_LETTER, INSIGHT, PUBLISHED, READING, SchemaVersion
 
 DEFAULT_PARTITIONS = 8
 MAX_MESSAGE_BYTES = 1024 * 1024
+# Between the name of a region and that of a topic.
+SEPARATOR = "."
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +23,30 @@ class Topic:
     partitions: int = DEFAULT_PARTITIONS
     dead_letters: str | None = "dead-letters"
     max_message_bytes: int = MAX_MESSAGE_BYTES
+    # The region that the records come from; empty: they are of this one.
+    home: str = ""
 
     def configuration(self) -> dict[str, str]:
         """Give the broker's settings for this topic.
 
         The timestamp is the broker's, whatever a device's clock says: it is the time of acceptance, and retention and
-        the choice between conflicting readings depend on it. (A mirrored topic is not made from this list: it keeps
-        the timestamps that the records had at home.)
+        the choice between conflicting readings depend on it. Mirrored records keep the timestamps that they had at
+        home: they were accepted there.
         """
         return {
             "cleanup.policy": "delete",
             "retention.ms": str(int(self.retention.total_seconds() * 1000)),
-            "message.timestamp.type": "LogAppendTime",
+            "message.timestamp.type": "CreateTime" if self.home else "LogAppendTime",
             "max.message.bytes": str(self.max_message_bytes),
         }
+
+    def of(self, region: str) -> "Topic":
+        """Give this topic as another region's records arrive in it: `<region>.<topic>` (MirrorMaker 2's own naming).
+
+        A record may be longer there than at home, where it could have been packed better.
+        """
+        name = f"{region}{SEPARATOR}{self.name}"
+        return replace(self, name=name, home=region, mirrored=False, max_message_bytes=2 * self.max_message_bytes)
 
 
 READINGS = Topic("readings", READING, timedelta(days=7), mirrored=True)
@@ -52,6 +64,17 @@ DEAD_LETTERS = Topic(
 
 TOPICS: tuple[Topic, ...] = (READINGS, ANALYSIS_REQUESTS, INSIGHTS, DEAD_LETTERS)
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}
+
+
+def mirrors(regions: Iterable[str]) -> tuple[Topic, ...]:
+    """Give the topics in which the records of other regions arrive."""
+    return tuple(topic.of(region) for region in regions for topic in TOPICS if topic.mirrored)
+
+
+def home_of(topic: str) -> str:
+    """Give the region that a topic's records come from, by its name; empty: this one."""
+    return topic.rpartition(SEPARATOR)[0]
+
 
 # The versions of each subject, oldest first. The usual naming: a topic's values have the subject `<topic>-value`.
 SUBJECTS: Mapping[str, tuple[SchemaVersion, ...]] = {

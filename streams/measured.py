@@ -15,6 +15,7 @@ class Part(StrEnum):
     ANALYZE = LaneName.ANALYZE
     BRIDGE = "bridge"
     GATEWAY = "gateway"
+    MIRROR = LaneName.MIRROR
 
 
 def serve(settings: Settings, part: Part) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from connectors.timescale.connection import DatabaseKind, connect, kind_of
 from connectors.timescale.connection import address as database_address
 from connectors.timescale.migrate import migrate
 from connectors.timescale.settings import DatabaseSettings
-from schemas.topics import TOPICS
+from schemas.topics import TOPICS, Topic, mirrors
 from streams import reachable
 from streams.settings import Settings
 
@@ -43,6 +43,8 @@ PROCESSES = {
     "gateway": ("gateway",),
     "bridge": ("bridge",),
 }
+# Beside these, where there are other regions.
+MIRRORING = {"worker-mirror": ("worker", "--lane", "mirror"), "mirror": ("region", "mirror")}
 
 
 class ProcessError(ConnectorError):
@@ -68,6 +70,7 @@ class Pipeline:
         self._servers = servers
         self._database_kind = database_kind
         self._say = say
+        self._commands: dict[str, tuple[str, ...]] = PROCESSES | (MIRRORING if settings.peers else {})
         self._processes: dict[str, Process] = {}
 
     @property
@@ -105,9 +108,9 @@ class Pipeline:
             ProcessError: one of them is not ready in time, or keeps failing.
 
         """
-        self._processes = {name: self._launch(name) for name in PROCESSES}
+        self._processes = {name: self._launch(name) for name in self._commands}
         deadline = time.monotonic() + READY_WITHIN_S
-        while waiting := [name for name in PROCESSES if not self._ready_file(name).exists()]:
+        while waiting := [name for name in self._commands if not self._ready_file(name).exists()]:
             self.watch()
             if time.monotonic() > deadline:
                 raise ProcessError(f"{waiting[0]} is not ready. Its log: {self._log(waiting[0])}")
@@ -142,7 +145,7 @@ class Pipeline:
         ready = self._ready_file(name)
         ready.parent.mkdir(parents=True, exist_ok=True)
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "streams.cli.main", *PROCESSES[name], "--ready-file", str(ready)]
+        command = [sys.executable, "-m", "streams.cli.main", *self._commands[name], "--ready-file", str(ready)]
         leash = leashed(
             command, folder=ready.parent, log=self._log(name), grace_s=GRACE_S, environment=self._environment()
         )
@@ -203,8 +206,13 @@ def running(settings: Settings, say: Say) -> Iterator[Pipeline]:
 
 def prepare(settings: Settings) -> DatabaseKind:
     """Make the topics and tables that are missing, and set the database's own jobs; give its kind."""
-    Admin(settings.kafka).apply(TOPICS)
+    Admin(settings.kafka).apply(topics_of(settings))
     return prepare_database(settings.database)
+
+
+def topics_of(settings: Settings) -> Sequence[Topic]:
+    """Give the topics of a region: its own, and those in which the records of others arrive."""
+    return *TOPICS, *mirrors(settings.peers)
 
 
 def prepare_database(settings: DatabaseSettings) -> DatabaseKind:

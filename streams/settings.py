@@ -6,18 +6,20 @@ its own `settings.py`.
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from connectors import regions
 from connectors.cache.settings import CacheSettings
 from connectors.http.settings import HttpSettings
 from connectors.kafka.settings import KafkaSettings
 from connectors.llm.settings import Endpoint, LlmSettings
 from connectors.mqtt.settings import MqttSettings
 from connectors.redis.settings import RedisSettings
+from connectors.regions import RegionsError
 from connectors.registry.settings import RegistrySettings
 from connectors.timescale.settings import DatabaseSettings
 from connectors.webhooks.settings import Webhook
@@ -32,10 +34,12 @@ class SettingsError(TidegateError):
 
 
 class LaneName(StrEnum):
-    """The two lanes; each is a Faust app, a consumer group and a process of its own."""
+    """The lanes; each is a Faust app, a consumer group and a process of its own."""
 
     INGEST = "ingest"
     ANALYZE = "analyze"
+    # What other regions have accepted and said; there is one only where there are other regions.
+    MIRROR = "mirror"
 
 
 class LogFormat(StrEnum):
@@ -84,9 +88,10 @@ class MetricsSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str = "127.0.0.1"
-    # Of the fast lane's worker; the slow lane's, the bridge and the gateway take those after it. Without a port nothing
+    # Of the fast lane's worker; the slow lane's, the bridge, the gateway and the mirror lane's take those after it.
+    # Without a port nothing
     # listens. (A gateway answers beside its other routes, too, with a key.)
-    port: Annotated[int, Field(ge=1, le=65532)] | None = None
+    port: Annotated[int, Field(ge=1, le=65531)] | None = None
 
 
 class TracingSettings(BaseModel):
@@ -127,6 +132,10 @@ class Settings(BaseSettings):
     )
 
     region: Annotated[str, Field(pattern=r"^[a-z0-9-]{0,32}$")] = ""
+    # A JSON file with all regions (`connectors.regions`), `region` among them. Not set: there is only this one.
+    regions_file: Path | None = None
+    # Known to all regions and to nobody else: by it a region knows another one's replays for what they are.
+    regions_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
     data_dir: Path = Path(".tidegate")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     log_format: LogFormat = LogFormat.AUTO
@@ -155,6 +164,34 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take arguments, then the environment."""
         return init_settings, _Environment(settings_cls)
+
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """The names of the other regions.
+
+        Raises:
+            RegionsError: the list of regions cannot be used any more.
+
+        """
+        return () if self.regions_file is None else regions.read(self.regions_file).others_of(self.region)
+
+    @property
+    def shared(self) -> str:
+        """The secret that the regions share; empty: they share none."""
+        return "" if self.regions_secret is None else self.regions_secret.get_secret_value()
+
+    @model_validator(mode="after")
+    def _in_the_list(self) -> Self:
+        if self.regions_file is None:
+            return self
+        try:
+            names = regions.read(self.regions_file).names
+        except RegionsError as error:
+            raise ValueError(str(error)) from None
+        if self.region not in names:
+            message = f"TIDEGATE_REGION has to be one of those in {self.regions_file}: {', '.join(names)}"
+            raise ValueError(message)
+        return self
 
     @field_validator("webhooks")
     @classmethod

@@ -1,4 +1,4 @@
-"""Java and Apache Kafka's own jars, resolved by Maven once and kept in the user's cache."""
+"""Java, and the jars of Apache Kafka and MirrorMaker, resolved by Maven once and kept in the user's cache."""
 
 import os
 import re
@@ -18,12 +18,14 @@ STALLED_S = 10.0
 LONGEST_S = 300.0
 POLL_S = 0.1
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
-POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+# What Maven calls them.
+BROKER, MIRROR = "kafka_2.13", "connect-mirror"
+POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>tidegate</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>
     <dependency>
-      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{KAFKA_VERSION}</version>
+      <groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId><version>{version}</version>
     </dependency>
     <!-- Kafka logs through SLF4J 1.7; without this the log stays empty. Its version is that of Kafka's log4j-core. -->
     <dependency>
@@ -53,20 +55,20 @@ def java() -> tuple[str, int]:
     return command, major
 
 
-def cached() -> bool:
-    """Say whether the jars are there already."""
-    return _target().is_dir()
+def cached(artifact: str) -> bool:
+    """Say whether the jars of an artifact are there already."""
+    return _target(artifact).is_dir()
 
 
-def jars() -> Path:
-    """Give the directory of Apache Kafka's jars; Maven is needed the first time only.
+def jars(artifact: str) -> Path:
+    """Give the directory of an artifact's jars, with all that it needs; Maven is needed the first time only.
 
     Raises:
         UnavailableError: they are not cached, and there is no Maven, or its registry does not answer.
 
     """
-    target = _target()
-    if cached():
+    target = _target(artifact)
+    if cached(artifact):
         return target
     maven = shutil.which("mvn")
     if maven is None:
@@ -76,24 +78,25 @@ def jars() -> Path:
         # Others who start at the same time wait for this one's download, as long as it could take.
         held = lock.acquire(target.with_name(f"{target.name}.lock"), wait_s=LONGEST_S)
         try:
-            return cache.made_whole(target, lambda making: _resolve(maven, making))
+            return cache.made_whole(target, lambda making: _resolve(maven, artifact, making))
         finally:
             lock.release(held)
     except OSError as error:
         raise UnavailableError(f"Apache Kafka's jars cannot be kept in {target.parent} ({error.strerror})") from error
 
 
-def _target() -> Path:
-    return cache.user_cache() / f"kafka-{KAFKA_VERSION}"
+def _target(artifact: str) -> Path:
+    name = "kafka" if artifact == BROKER else artifact
+    return cache.user_cache() / f"{name}-{KAFKA_VERSION}"
 
 
-def _resolve(maven: str, making: Path) -> None:
+def _resolve(maven: str, artifact: str, making: Path) -> None:
     # Files that an interrupted download did complete are found again by the next attempt.
     repository = making.parent / "maven"
     repository.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tidegate-maven-") as work:
         folder = Path(work)
-        (folder / "pom.xml").write_text(POM, encoding="utf-8")
+        (folder / "pom.xml").write_text(POM.format(artifact=artifact, version=KAFKA_VERSION), encoding="utf-8")
         log = folder / "maven.log"
         # Updating means: ask again for what an earlier attempt was told is missing.
         command = [maven, "--batch-mode", "--update-snapshots", "--file", str(folder / "pom.xml")]

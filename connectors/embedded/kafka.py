@@ -4,6 +4,7 @@ import base64
 import socket
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -29,18 +30,28 @@ LOG4J = """Configuration:
 """
 
 
-def start(folder: Path, say: Say) -> Server:
-    """Start a broker that keeps its data in `folder`.
+@dataclass(frozen=True)
+class Link:
+    """A second listener, for other clusters; they are told the address of what stands before it, not its own."""
+
+    port: int
+    told: str
+
+
+def start(folder: Path, say: Say, link: Link | None = None) -> Server:
+    """Start a broker that keeps its data in `folder`. A `link` takes Apache Kafka on Java.
 
     Raises:
         NothingToStartError, StartError: see `take_first`.
 
     """
-    choices = (
+    choices: tuple[Choice, ...] = (
         docker.choice(APACHE, containers.start_kafka),
-        Choice("java", _on_java),
+        Choice("java", lambda place, said: _on_java(place, said, link)),
         Choice("noida", lambda place, said: noida.start(place, said, answers)),
     )
+    if link is not None:
+        choices = choices[1:2]
     return take_first("Kafka", SETTING, choices, folder, say)
 
 
@@ -62,16 +73,16 @@ def answers(address: str) -> Callable[[], bool]:
     return ask
 
 
-def _on_java(folder: Path, say: Say) -> Server:
+def _on_java(folder: Path, say: Say, link: Link | None) -> Server:
     command, major = java.java()
-    if not java.cached():
+    if not java.cached(java.BROKER):
         say(f"fetching Apache Kafka {java.KAFKA_VERSION} from Maven Central (once)")
     run = [command, "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"]
-    run += ["-Dlog4j2.configurationFile=log4j2.yaml", "-cp", f"{java.jars()}/*"]
+    run += ["-Dlog4j2.configurationFile=log4j2.yaml", "-cp", f"{java.jars(java.BROKER)}/*"]
     folder.mkdir(parents=True, exist_ok=True)
     client, controller = ports.kept(folder, "client", "controller")
     (folder / "log4j2.yaml").write_text(LOG4J, encoding="utf-8")
-    (folder / "server.properties").write_text(_properties(folder, client, controller), encoding="utf-8")
+    (folder / "server.properties").write_text(_properties(folder, client, controller, link), encoding="utf-8")
     log = folder / "server.log"
     if not (folder / "data" / "meta.properties").exists():
         _format(run, folder)
@@ -95,16 +106,20 @@ def _format(run: list[str], folder: Path) -> None:
     (folder / "format.log").write_text(said, encoding="utf-8")
 
 
-def _properties(folder: Path, client: int, controller: int) -> str:
+def _properties(folder: Path, client: int, controller: int, link: Link | None) -> str:
     """Compose the configuration of one node that is broker and controller, on loopback alone."""
+    listeners = f"PLAINTEXT://{ports.LOOPBACK}:{client},CONTROLLER://{ports.LOOPBACK}:{controller}"
+    told = f"PLAINTEXT://{ports.LOOPBACK}:{client}"
+    if link is not None:
+        listeners, told = f"{listeners},LINK://{ports.LOOPBACK}:{link.port}", f"{told},LINK://{link.told}"
     settings = {
         "process.roles": "broker,controller",
         "node.id": "1",
         # Voters are named here, not in the storage, so the controller's port may change from one run to the next.
         "controller.quorum.voters": f"1@{ports.LOOPBACK}:{controller}",
-        "listeners": f"PLAINTEXT://{ports.LOOPBACK}:{client},CONTROLLER://{ports.LOOPBACK}:{controller}",
-        "advertised.listeners": f"PLAINTEXT://{ports.LOOPBACK}:{client}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": listeners,
+        "advertised.listeners": told,
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LINK:PLAINTEXT",
         "inter.broker.listener.name": "PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
         "log.dirs": str((folder / "data").resolve()).replace("\\", "/"),

@@ -1,7 +1,11 @@
-"""`GET /healthz`: the process answers. `GET /readyz`: what it needs answers too, or which part does not and why."""
+"""`GET /healthz`: the process answers. `GET /readyz`: what it needs answers too, or which part does not and why.
+
+`GET /readyz/ingest` is about what it takes to accept readings alone: who has lost the database goes on doing that.
+"""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from fastapi import APIRouter
@@ -14,14 +18,22 @@ from schemas.errors import TidegateError
 FRESH_S = 1.0
 
 
+# What it takes to accept readings.
+INGEST = frozenset({"kafka"})
+
+
 @dataclass(frozen=True, slots=True)
 class _Finding:
     parts: dict[str, dict[str, object]]
     at: float
 
-    @property
-    def ready(self) -> bool:
-        return all(part["ok"] for part in self.parts.values())
+    def answer(self) -> JSONResponse:
+        ready = all(part["ok"] for part in self.parts.values())
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return JSONResponse({"status": "ready" if ready else "not ready", "parts": self.parts}, status)
+
+    def of(self, wanted: Collection[str]) -> "_Finding":
+        return replace(self, parts={name: part for name, part in self.parts.items() if name in wanted})
 
 
 class Readiness:
@@ -66,9 +78,11 @@ def routes(parts: Parts) -> APIRouter:
     @router.get("/readyz")
     async def readyz() -> JSONResponse:
         """Say whether every part answers; 503 where one does not."""
-        finding = await readiness.look()
-        status = HTTPStatus.OK if finding.ready else HTTPStatus.SERVICE_UNAVAILABLE
-        body = {"status": "ready" if finding.ready else "not ready", "parts": finding.parts}
-        return JSONResponse(body, status)
+        return (await readiness.look()).answer()
+
+    @router.get("/readyz/ingest")
+    async def readyz_ingest() -> JSONResponse:
+        """Say whether readings are accepted; 503 where they are not."""
+        return (await readiness.look()).of(INGEST).answer()
 
     return router

@@ -440,6 +440,13 @@ from readings where device_id = %(device_id)s and metric = %(metric)s and ts >= 
 order by ts desc
 limit %(limit)s;
 
+-- name: reading_beyond
+-- Whether there are more than so many: counted where they stand, for fetching them only to count costs more than all else.
+select 1 as one
+from readings where device_id = %(device_id)s and metric = %(metric)s and ts >= %(start)s and ts < %(end)s
+order by ts desc
+offset %(most)s limit 1;
+
 -- name: points_of_rollup
 -- From whole buckets; of the newest ones, as many as wanted.
 select bucket as ts, avg as mean, min as low, max as high, n
@@ -783,3 +790,29 @@ join sink_offsets marks on marks.topic = audit.detail ->> 'topic'
   and marks.next_offset <= (audit.detail ->> 'offset')::bigint
 where audit.action = 'poison limit' and audit.at > now() - interval '7 days'
 order by topic, partition, audit.at desc;
+
+-- name: earlier_readings
+-- Of each series the newest readings before an instant, packed: eight bytes of microseconds, eight of the value.
+select asked.place,
+       string_agg(int8send((extract(epoch from found.ts) * 1000000)::bigint) || float8send(found.value), ''::bytea
+                  order by found.ts)
+from unnest(%(device_id)s::text[], %(metric)s::text[], %(ts)s::timestamptz[], %(accepted)s::timestamptz[])
+     with ordinality as asked (device_id, metric, ts, accepted, place)
+cross join lateral (
+    select ts, value from readings
+    where device_id = asked.device_id and metric = asked.metric
+      and ts < asked.ts and ts >= asked.ts - make_interval(days => %(days)s) and accepted < asked.accepted
+    order by ts desc
+    limit %(readings)s
+) as found
+group by asked.place;
+
+-- name: spoke_since
+select asked.place
+from unnest(%(device_id)s::text[], %(metric)s::text[], %(ts)s::timestamptz[], %(accepted)s::timestamptz[])
+     with ordinality as asked (device_id, metric, ts, accepted, place)
+where exists (
+    select from readings
+    where device_id = asked.device_id and metric = asked.metric
+      and ts > asked.ts and accepted <= asked.accepted
+);

@@ -123,15 +123,21 @@ class Reader:
             end = found[0]["ts"] + timedelta(microseconds=1) if found else None
         end = end or LATEST
         start = start or max(EARLIEST + DAY, end) - DAY
-        values = {**of, "start": start, "end": end, "limit": _bounded(points) + 1}
-        rows = await self._pool.run(query("readings_of_metric"), values)
-        if len(rows) <= points:
+        values: dict[str, object] = {
+            **of,
+            "start": start,
+            "end": end,
+            "limit": _bounded(points),
+            "most": _bounded(points),
+        }
+        if not await self._pool.run(query("reading_beyond"), values):
+            rows = await self._pool.run(query("readings_of_metric"), values)
             raw = [Point(row["ts"], row["value"], row["value"], row["value"], 1) for row in reversed(rows)]
             return Series("raw", raw)
         widths = [width for width in ROLLUPS if (end - start) / width <= points] or list(ROLLUPS)[-1:]
         width = widths[0]
         # A bucket that begins before the range is a part of it.
-        values |= {"start": start - (start - EPOCH) % width, "limit": _bounded(points)}
+        values |= {"start": start - (start - EPOCH) % width}
         resolution, view = ROLLUPS[width]
         rows = await self._pool.run(query("points_of_rollup", view=view), values)
         return Series(resolution, [Point(**row) for row in reversed(rows)])

@@ -22,6 +22,7 @@ from connectors.timescale import (
     batches,
     comparing,
     devices,
+    earlier,
     handled,
     insights,
     ledger,
@@ -36,6 +37,7 @@ from connectors.timescale.batches import Ended, Item, Open, Placed, Planned, Wai
 from connectors.timescale.comparing import ExplainedAlarm, Standing
 from connectors.timescale.connection import OUTDATED, connect, kind_of
 from connectors.timescale.devices import DeviceKnown, DeviceSeen, Limits
+from connectors.timescale.earlier import Read, Since
 from connectors.timescale.handled import Action, Doing, Handled
 from connectors.timescale.insights import Announce, nobody
 from connectors.timescale.ledger import Counts, Marks, PartitionKey, Row
@@ -161,6 +163,14 @@ class Store:
     def devices(self, device_ids: Sequence[str]) -> dict[str, DeviceKnown]:
         """Look devices up (`devices.known`)."""
         return self._do(lambda c: devices.known(c, device_ids))
+
+    def earlier_readings(self, asked: Sequence[Since]) -> list[Read]:
+        """Give what series have said before (`earlier.read`)."""
+        return self._do(lambda c: earlier.read(c, asked))
+
+    def spoke_since(self, asked: Sequence[Since]) -> list[bool]:
+        """Say which series have said something since (`earlier.spoke_since`)."""
+        return self._do(lambda c: earlier.spoke_since(c, asked))
 
     def limits(self, device_ids: Sequence[str]) -> dict[str, dict[str, Limits]]:
         """Give what the classes of devices allow, by device and metric (`devices.limits`)."""

@@ -10,9 +10,9 @@ from typing import Final
 
 import psycopg
 
+from connectors.embedded.proxy import Mode, Proxy
 from connectors.errors import ConnectorError
 from scripts.soaks.load import Load
-from scripts.soaks.proxy import Mode, Proxy
 from scripts.soaks.sampler import until
 from scripts.soaks.servers import SESSION_TIMEOUT_S, Part, Servers
 from scripts.soaks.workers import BRIDGE, GATEWAY, WORKERS, Supervisor

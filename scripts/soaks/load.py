@@ -16,9 +16,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from schemas.codec import frame
 from schemas.registry import READING
 from schemas.topics import READINGS
-from scripts.soaks.book import Book, Counter
-from scripts.soaks.fleet import COUNT, METRIC
 from scripts.soaks.poison import poison
+from streams.drill.book import Book, Counter
+from streams.drill.fleet import COUNT, METRIC
 
 REPEATED: Final = 0.05
 LATE: Final = 0.05

@@ -11,8 +11,8 @@ from connectors.embedded import ports
 from connectors.errors import ConnectorError
 from connectors.mqtt.publisher import Publisher
 from connectors.mqtt.settings import MqttSettings
-from scripts.soaks.book import Book
-from scripts.soaks.fleet import METRIC
+from streams.drill.book import Book
+from streams.drill.fleet import METRIC
 
 BATCH: Final = 10
 PAUSE_S: Final = 0.2

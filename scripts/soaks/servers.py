@@ -18,10 +18,10 @@ from pydantic import SecretStr
 
 from connectors.embedded import kafka, lock, mqtt, ports, postgres, stack, valkey
 from connectors.embedded.choice import Say
+from connectors.embedded.proxy import Proxies, Proxy
 from connectors.embedded.server import Server
 from connectors.errors import ConnectorError
 from connectors.timescale.settings import ConflictPolicy
-from scripts.soaks.proxy import Proxies, Proxy
 from streams.settings import Settings
 
 Part: TypeAlias = Literal["kafka", "database", "redis", "mqtt"]

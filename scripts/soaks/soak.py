@@ -12,15 +12,15 @@ from connectors.embedded.choice import Say
 from connectors.errors import ConnectorError
 from scripts.benches.machine import machine, versions
 from scripts.soaks import anew, invariants, outside, plan, servers, verdict
-from scripts.soaks.book import IN_PEACE, Book, Counter, Present
 from scripts.soaks.faults import FAULTS, World
-from scripts.soaks.fleet import Stream
 from scripts.soaks.load import NOISE, Books, Load
 from scripts.soaks.log import Log
 from scripts.soaks.report import FaultFigures, Report
 from scripts.soaks.sampler import Judge, Sampler, Still, looking, until
 from scripts.soaks.senders import HttpSender, MqttSender
 from scripts.soaks.workers import Supervisor
+from streams.drill.book import IN_PEACE, Book, Counter, Present
+from streams.drill.fleet import Stream
 from streams.pipeline import prepare
 from streams.settings import Settings
 

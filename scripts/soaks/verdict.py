@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from connectors.timescale.ledger import FencedError
-from scripts.soaks.book import Counter
-from scripts.soaks.invariants import Comparison
 from scripts.soaks.outside import Counts, Letters
 from scripts.soaks.report import Report
 from scripts.soaks.sampler import Findings
 from scripts.soaks.workers import WORKERS, Exit
+from streams.drill.book import Counter
+from streams.drill.invariants import Comparison
 
 EXAMPLES: Final = 3
 # Of a worker: what its libraries take (half of it), batches in hand, and the detectors of a thousand devices.

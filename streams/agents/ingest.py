@@ -29,6 +29,7 @@ from connectors.kafka.admin import Admin
 from connectors.kafka.producer import Producer
 from connectors.timescale.ledger import PartitionKey
 from connectors.timescale.store import Store
+from schemas.topics import home_of
 from streams.agents import limits
 from streams.agents.copies import Known, credited, nobody
 from streams.agents.partitions import Partition
@@ -38,7 +39,7 @@ from streams.columns.batch import Poison, RawBatch
 from streams.columns.decode import decode
 from streams.columns.flatten import flatten
 from streams.columns.validate import validate
-from streams.detect.detector import DETECTOR, Detector
+from streams.detect.detector import DETECTOR, Detector, Earlier
 from streams.detect.state import SeriesTable
 
 # What a snapshot says while detection is off: state from before must not be taken for one that saw these readings.
@@ -60,6 +61,9 @@ class Outside:
     # Which replays there were, and where it is written down that the worker stops; on the thread that prepares.
     known_replays: Known = nobody
     alarm: Alarm = lambda _action, _detail: None
+    # What the rows say of series that the detectors do not know: where other regions' rows come here, too. On the
+    # thread that prepares.
+    earlier: Earlier | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,11 @@ class Ingest:
         self._partitions: dict[TopicPartition, Partition] = {}
         self._limit = PoisonLimit(detection.poison_share)
         self._store = outside.stores[0]
-        self._storings = [Storing(store, outside.producer, outside.clock, region=region) for store in outside.stores]
+        elsewhere = outside.earlier is not None
+        self._storings = [
+            Storing(store, outside.producer, outside.clock, region=region, elsewhere=elsewhere)
+            for store in outside.stores
+        ]
 
     # -- ownership -----------------------------------------------------------------------------------------------------
 
@@ -158,11 +166,15 @@ class Ingest:
         poison = sorted(undecodable + invalid, key=lambda found: found.position)
         self._check(batch, poison)
         rows = flatten(records, batch)
-        alarms = partition.detector.take(rows.columns, rows.offsets) if self._detection.on else []
+        alarms = (
+            partition.detector.take(rows.columns, rows.offsets, self._outside.earlier) if self._detection.on else []
+        )
         after, partition.taken = partition.taken, batch.end
         return Prepared(batch, partition, after, records, rows, poison, alarms)
 
     def _check(self, batch: RawBatch, poison: Sequence[Poison]) -> None:
+        if home_of(batch.topic):  # what is wrong there stops the workers there
+            return
         try:
             self._limit.check(batch, poison)
         except PoisonLimitError as error:

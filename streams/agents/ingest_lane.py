@@ -38,10 +38,18 @@ class IngestLane:
     """Keeps the positions of the partitions (`streams.lane.consumer.Keeper`) and works on their batches."""
 
     def __init__(
-        self, ingest: Ingest, pacing: SnapshotPacing, *, batch_records: int, connections: int, clock: Clock
+        self,
+        ingest: Ingest,
+        pacing: SnapshotPacing,
+        *,
+        batch_records: int,
+        connections: int,
+        clock: Clock,
+        topics: Sequence[str] = (READINGS.name,),
     ) -> None:
         """Nothing runs yet: `app` makes the Faust app that drives this."""
         self._ingest = ingest
+        self._topics = topics
         self._pacing = pacing
         self._batch_records = batch_records
         self._clock = clock
@@ -61,7 +69,7 @@ class IngestLane:
     def app(self, kafka: KafkaSettings, options: LaneOptions) -> LaneApp:
         """Make the Faust app, with the agent in it."""
         app = lane_app(kafka, options, self)
-        topic = lane_topic(app, READINGS.name)
+        topic = lane_topic(app, *self._topics)
         self._app = app
 
         @app.agent(topic, name="ingest")  # type: ignore[untyped-decorator]  # Faust has no types that mypy can follow
@@ -77,8 +85,9 @@ class IngestLane:
 
     async def take_over(self, partitions: frozenset[TP], generation: int) -> Mapping[TP, int]:
         """Claim the partitions of a new generation; within one, go on where we are."""
+        ours = [(tp.topic, tp.partition) for tp in partitions if tp.topic in self._topics]
         if generation != self._generation:
-            await self._between(lambda: self._ingest.take_over([(tp.topic, tp.partition) for tp in partitions]))
+            await self._between(lambda: self._ingest.take_over(ours))
             self._generation = generation
         positions = await self._between(self._ingest.positions)
         return {TP(topic, number): offset for (topic, number), offset in positions.items()}

@@ -6,6 +6,7 @@ The steps are those of `streams.agents.ingest`, 4 to 8.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 
 import numpy as np
@@ -14,18 +15,20 @@ from connectors import metrics, tracing
 from connectors.clock import Clock
 from connectors.kafka.producer import Outgoing, Producer
 from connectors.timescale.devices import DeviceKnown
+from connectors.timescale.earlier import Since
 from connectors.timescale.store import Store
 from connectors.timescale.writer import Conflict, PartitionRows
 from schemas.codec import encode
 from schemas.errors import TidegateError
 from schemas.instants import from_micros
-from schemas.topics import ANALYSIS_REQUESTS
+from schemas.topics import ANALYSIS_REQUESTS, home_of
 from streams.agents import letters
 from streams.agents.partitions import Partition
 from streams.agents.requests import request_for
 from streams.agents.sightings import Sightings
 from streams.columns.batch import Poison, RawBatch, Records, Rows
 from streams.detect.detector import Alarm
+from streams.detect.kinds import MISSING
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +58,17 @@ class Prepared:
 class Storing:
     """Stores batches of the partitions that share a connection; one batch after the other."""
 
-    def __init__(self, store: Store, producer: Producer, clock: Clock, *, region: str) -> None:
-        """Nothing is connected yet. The producer may be shared."""
+    def __init__(  # each is a fact of its own
+        self,
+        store: Store,
+        producer: Producer,
+        clock: Clock,
+        *,
+        region: str,
+        elsewhere: bool = False,
+    ) -> None:
+        """Nothing is connected yet. The producer may be shared. `elsewhere`: other regions' rows come here, too."""
+        self._elsewhere = elsewhere
         self._store = store
         self._producer = producer
         self._clock = clock
@@ -95,11 +107,14 @@ class Storing:
         unconfirmed = [found for found in part.poison if batch.offsets[found.position] >= part.partition.next_offset]
         if unconfirmed:
             self._log_poison(batch, unconfirmed)
+            home = home_of(batch.topic)
+            stage = "mirror" if home else "ingest"
             for found in unconfirmed:
-                metrics.POISON.labels("ingest", found.reason).inc()
-            self._producer.publish(
-                letters.of_poison(batch, unconfirmed, stage="ingest", region=self._region, clock=self._clock)
-            )
+                metrics.POISON.labels(stage, found.reason).inc()
+            if not home:  # in the region that accepted them they have their letters
+                self._producer.publish(
+                    letters.of_poison(batch, unconfirmed, stage=stage, region=self._region, clock=self._clock)
+                )
 
     @staticmethod
     def _log_poison(batch: RawBatch, poison: Sequence[Poison]) -> None:
@@ -150,8 +165,10 @@ class Storing:
         # Copies count as accepted when their originals were: that is no delay.
         accepted = np.delete(batch.accepted, list(batch.origins)) if batch.origins else batch.accepted
         if len(accepted):
-            age_s = self._clock.now().timestamp() - int(accepted.min()) / 1_000_000
-            metrics.STORED_AFTER.observe(max(0.0, age_s))
+            age_s = max(0.0, self._clock.now().timestamp() - int(accepted.min()) / 1_000_000)
+            home = home_of(batch.topic)
+            after = metrics.MIRRORED_AFTER.labels(home) if home else metrics.STORED_AFTER
+            after.observe(age_s)
 
     def _confirm_conflicts(self, conflicts: Sequence[Conflict]) -> None:
         self._producer.publish(letters.of_conflicts(conflicts, region=self._region, clock=self._clock))
@@ -184,6 +201,8 @@ class Storing:
 
     def _requests(self, prepared: Sequence[Prepared], traces: Mapping[tuple[str, int, int], bytes]) -> list[Outgoing]:
         raised = [(alarm, part) for part in prepared for alarm in part.alarms]
+        if self._elsewhere:
+            raised = self._unheard(raised)
         if not raised:
             return []
         known = self._store.devices(sorted({alarm.device_id for alarm, _ in raised}))
@@ -197,15 +216,32 @@ class Storing:
             for alarm, part in raised
         ]
 
-    def _request(self, alarm: Alarm, part: Prepared, device: DeviceKnown, trace: bytes | None) -> Outgoing:
+    def _unheard(self, raised: list[tuple[Alarm, Prepared]]) -> list[tuple[Alarm, Prepared]]:
+        """Leave out who is silent here because they went on to speak in another region."""
+        missing = {place: pair for place, pair in enumerate(raised) if pair[0].kind == MISSING}
+        if not missing:
+            return raised
+        asked = [
+            Since(alarm.device_id, alarm.metric, alarm.samples[-1].ts, self._accepted(alarm, part))
+            for alarm, part in missing.values()
+        ]
+        spoke = self._store.spoke_since(asked)
+        moved = {place for place, heard in zip(missing, spoke, strict=True) if heard}
+        return [pair for place, pair in enumerate(raised) if place not in moved]
+
+    @staticmethod
+    def _accepted(alarm: Alarm, part: Prepared) -> datetime:
         position = int(np.searchsorted(part.batch.offsets, alarm.offset))
+        return from_micros(int(part.batch.accepted[position]))
+
+    def _request(self, alarm: Alarm, part: Prepared, device: DeviceKnown, trace: bytes | None) -> Outgoing:
         request = request_for(
             alarm,
             device,
             region=self._region,
             topic=part.batch.topic,
             partition=part.batch.partition,
-            accepted=from_micros(int(part.batch.accepted[position])),
+            accepted=self._accepted(alarm, part),
         )
         headers = {} if trace is None else {tracing.HEADER: trace}
         return Outgoing(ANALYSIS_REQUESTS.name, alarm.device_id.encode(), encode(request), headers)

@@ -67,7 +67,7 @@ def build(settings: Settings) -> Lane:
     analyst = Analyst(outside, region=settings.region)
     lane = AnalyzeLane(analyst, in_flight=in_flight, waiting=max(WAITING_REQUESTS, 2 * in_flight), schedules=schedules)
     group = settings.kafka.group(LaneName.ANALYZE)
-    options = LaneOptions(group, ANALYSIS_REQUESTS.name, REQUESTS_A_BATCH, without_position="earliest")
+    options = LaneOptions(group, [ANALYSIS_REQUESTS.name], REQUESTS_A_BATCH, without_position="earliest")
     app = lane.app(settings.kafka, options)
     app.endings = [part.close for part in (hooks, kept, asked, bell) if part is not None]
     return Lane(app, producer, stores)

@@ -1,6 +1,5 @@
 """Dead letters sent again, put together: to the stages that take them now; and what was done is written down."""
 
-import secrets
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from connectors.clock import Clock, SystemClock
 from connectors.kafka.bulk import BulkProducer
 from connectors.timescale.replays import Begun
 from connectors.timescale.store import Store
-from schemas.origin import SECRET_BYTES, headers
+from schemas.origin import headers, new_secret
 from schemas.topics import DEAD_LETTERS
 from streams.app.dlq import CHUNK, DeadLetters, Found
 from streams.app.replay_plan import opened
@@ -90,7 +89,7 @@ class Redrive:
         settings, outcome = self._letters.settings, self.outcome
         pace = Pace(self._how.rate, self._clock)
         with opened(settings) as store:
-            secret = store.begin_replay(self._begun(), secrets.token_bytes(SECRET_BYTES))
+            secret = store.begin_replay(self._begun(), new_secret(settings.shared, outcome.run))
             stages = _stages(settings, self._how, partial(headers, outcome.run.encode(), secret))
             erased, done, producer = store.erased_devices(), False, BulkProducer(settings.kafka)
             try:

@@ -1,6 +1,5 @@
 """Replays, put together: records are copied, and who has it done is written down."""
 
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +12,7 @@ from connectors.kafka.admin import Admin
 from connectors.kafka.bulk import BulkProducer
 from connectors.timescale.replays import Begun
 from connectors.timescale.store import Store
-from schemas.origin import SECRET_BYTES
+from schemas.origin import new_secret
 from schemas.topics import BY_NAME
 from streams.app.replay_plan import CHUNK, ReplayError, chooser_of, opened, topic_of
 from streams.replay.checkpoint import Checkpoint
@@ -56,7 +55,7 @@ class Replay:
         self._make_target()
         with opened(self._settings) as store:
             chooser = chooser_of(store, self.checkpoint)
-            secret = store.begin_replay(self._begun(), secrets.token_bytes(SECRET_BYTES))
+            secret = store.begin_replay(self._begun(), new_secret(self._settings.shared, self.checkpoint.id))
             self.checkpoint.write(self._course.file)
             producer, done = BulkProducer(self._settings.kafka), False
             pace = Pace(self.checkpoint.rate, self._clock)

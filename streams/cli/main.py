@@ -33,7 +33,7 @@ VERBS = (
     "metrics",
     "plan",
 )
-GROUPS = ("dlq", "topics", "db", "keys", "cache", "webhooks")
+GROUPS = ("dlq", "topics", "db", "keys", "cache", "webhooks", "region")
 
 
 def build(asked: str | None) -> typer.Typer:

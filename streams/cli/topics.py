@@ -9,9 +9,10 @@ import typer
 from connectors.kafka.admin import Admin
 from connectors.timescale import ledger
 from connectors.timescale.connection import connect
-from schemas.topics import BY_NAME, TOPICS
+from schemas.topics import BY_NAME
 from streams.app.growing import GrowError, grow
 from streams.cli.output import Json, UsageError, say, show
+from streams.pipeline import topics_of
 from streams.settings import load
 
 app = typer.Typer(help="The topics as they should be and as they are.", no_args_is_help=True)
@@ -20,9 +21,10 @@ app = typer.Typer(help="The topics as they should be and as they are.", no_args_
 @app.command("list", epilog="Example: [bold]tidegate topics list --json[/]")
 def list_topics(*, as_json: Json = False) -> None:
     """List the topics of the contract, and what the broker has of them."""
-    admin = Admin(load().kafka)
+    loaded = load()
+    admin, topics = Admin(loaded.kafka), topics_of(loaded)
     admin.cluster_id()
-    there = admin.topics(BY_NAME)
+    there = admin.topics(topic.name for topic in topics)
     shown = {
         topic.name: {
             "schema": f"{topic.schema.name} v{topic.schema.version} (id {topic.schema.id})",
@@ -30,7 +32,7 @@ def list_topics(*, as_json: Json = False) -> None:
             "retention_days": topic.retention.days,
             "mirrored": topic.mirrored,
         }
-        for topic in TOPICS
+        for topic in topics
     }
     show(shown, as_json=as_json)
 
@@ -44,12 +46,13 @@ def apply(
     as_json: Json = False,
 ) -> None:
     """Create the topics that are missing; existing ones are left as they are, unless you say --settings."""
-    admin = Admin(load().kafka)
+    loaded = load()
+    admin, topics = Admin(loaded.kafka), topics_of(loaded)
     admin.cluster_id()
-    created = admin.apply(TOPICS)
+    created = admin.apply(topics)
     if settings:
-        admin.configure(TOPICS)
-    show({"created": created, "there": [topic.name for topic in TOPICS if topic.name not in created]}, as_json=as_json)
+        admin.configure(topics)
+    show({"created": created, "there": [topic.name for topic in topics if topic.name not in created]}, as_json=as_json)
 
 
 @app.command("grow", epilog="Example: [bold]tidegate topics grow readings --partitions 24[/]")

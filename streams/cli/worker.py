@@ -13,7 +13,7 @@ import typer
 from streams import measured, reachable, registered
 from streams.cli.logs import log_to_stderr
 from streams.cli.output import ReadyFile, StoppedError, mark_ready, stop_signals
-from streams.settings import LaneName, load
+from streams.settings import LaneName, Settings, load
 
 EXAMPLES = "Examples: [bold]tidegate worker --lane ingest[/] · [bold]tidegate worker --lane all[/]"
 
@@ -26,20 +26,24 @@ class Lanes(StrEnum):
 
     INGEST = LaneName.INGEST
     ANALYZE = LaneName.ANALYZE
+    MIRROR = LaneName.MIRROR
     ALL = "all"
 
 
 def command(
-    lane: Annotated[Lanes, typer.Option(help="The fast lane, the slow lane, or both as two processes.")] = Lanes.ALL,
+    lane: Annotated[Lanes, typer.Option(help="One lane, or all of them, a process each.")] = Lanes.ALL,
     ready_file: ReadyFile = None,
 ) -> None:
-    """Run a worker until it is told to stop: of the fast lane (ingest), the slow lane (analyze), or both."""
+    """Run a worker until it is told to stop: of the fast lane (ingest), the slow lane (analyze), or all.
+
+    A third lane, mirror, stores what other regions have accepted, where TIDEGATE_REGIONS_FILE names any.
+    """
     settings = load()
     log_to_stderr(settings)
     reachable.check(settings)
     registered.adopt(settings)
     if lane is Lanes.ALL:
-        raise typer.Exit(_both())
+        raise typer.Exit(_all(settings))
     measured.serve(settings, measured.Part(lane))
     # Each lane has heavy libraries that the other does not need.
     composition = importlib.import_module(f"streams.app.{lane}")
@@ -47,9 +51,9 @@ def command(
     raise typer.Exit(workers.run(composition.build(settings), settings.log_level, lambda: mark_ready(ready_file)))
 
 
-def _both() -> int:
-    """Run each lane as a process of its own: neither waits for the other. When one ends, so does the other."""
-    lanes = tuple(LaneName)
+def _all(settings: Settings) -> int:
+    """Run each lane as a process of its own: none waits for another. When one ends, so do the others."""
+    lanes = [lane for lane in LaneName if lane is not LaneName.MIRROR or settings.peers]
     command_line = [sys.executable, "-m", "streams.cli.main", "worker", "--lane"]
     processes = [subprocess.Popen([*command_line, lane]) for lane in lanes]  # noqa: S603  # this program itself
     with contextlib.suppress(StoppedError), stop_signals():

@@ -1,7 +1,7 @@
 """Rows in the order of the log to alarms: a function of the log, however it is cut into batches."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -56,6 +56,21 @@ class _Columns(NamedTuple):
         return _Columns(self.series[cut], self.ts[cut], self.values[cut], self.offsets[cut])
 
 
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A series that the detectors do not know, and its first reading: `ts` and `accepted` in microseconds."""
+
+    device_id: str
+    metric: str
+    ts: int
+    accepted: int
+
+
+# Gives what is known of newcomers from before their first reading here, of each `ts` (microseconds) and values, oldest
+# first.
+Earlier = Callable[[Sequence[Newcomer]], Sequence[tuple[Indices, npt.NDArray[np.float64]]]]
+
+
 class Detector:
     """Watches the series of one partition."""
 
@@ -65,17 +80,21 @@ class Detector:
         known = self.table.rows[: len(self.table)]
         self._clock = LogClock(int(known["tick"].max()), int(known["heard"].max())) if len(known) else LogClock()
 
-    def take(self, rows: pa.RecordBatch, offsets: Indices) -> list[Alarm]:
+    def take(self, rows: pa.RecordBatch, offsets: Indices, earlier: Earlier | None = None) -> list[Alarm]:
         """Take rows (`streams.columns.batch.ROW_SCHEMA`) in the order of the log, and give the alarms in that order.
 
-        `offsets` are those of the records that the rows came from.
+        `offsets` are those of the records that the rows came from. `earlier` knows what series have said elsewhere
+        before they came here: it raises no alarm, and whoever moves is watched from the first reading on.
         """
         if not rows.num_rows:
             return []
+        known = len(self.table)
         series = self.table.indices(Texts.of(rows.column("device_id")), Texts.of(rows.column("metric")))
         ts = np.asarray(rows.column("ts").cast(pa.int64()), dtype=np.int64)
         accepted = np.asarray(rows.column("accepted").cast(pa.int64()), dtype=np.int64)
         columns = _Columns(series, ts, np.asarray(rows.column("value"), np.float64), np.ascontiguousarray(offsets))
+        if earlier is not None and len(self.table) > known:
+            self._learn(known, columns, accepted, earlier)
         alarms: list[Alarm] = []
         first = 0
         for tick in [*self._clock.ticks(accepted), len(series)]:
@@ -86,6 +105,24 @@ class Detector:
             first = tick
         self.table.touched(series)
         return alarms
+
+    def _learn(self, known: int, columns: _Columns, accepted: Indices, earlier: Earlier) -> None:
+        """Let the series from number `known` on see what they have said elsewhere."""
+        new = np.arange(known, len(self.table))
+        found, firsts = np.unique(columns.series, return_index=True)
+        at = firsts[np.searchsorted(found, new)]
+        asked = [
+            Newcomer(*self.table.name(index), int(columns.ts[place]), int(accepted[place]))
+            for index, place in zip(new.tolist(), at.tolist(), strict=True)
+        ]
+        for index, place, (ts, values) in zip(new.tolist(), at.tolist(), earlier(asked), strict=True):
+            if not len(ts):
+                continue
+            # They stand in another region's log: what is said of the range of offsets begins with the first one here.
+            offsets = np.full(len(ts), columns.offsets[place])
+            seen = _Columns(np.full(len(ts), index), ts, values, offsets)
+            for _ in self._watch(seen):
+                pass
 
     def _watch(self, columns: _Columns) -> Iterator[Alarm]:
         """Take readings between two ticks of the clock."""

@@ -1,4 +1,4 @@
-"""A Faust app for one topic in batches, with the settings that make it keep its promises."""
+"""A Faust app for topics in batches, with the settings that make it keep its promises."""
 
 import asyncio
 import logging
@@ -95,7 +95,7 @@ class LaneOptions:
     """What differs between one lane and another."""
 
     group: str
-    topic: str
+    topics: Sequence[str]
     batch_records: int
     # What to do where neither the keeper nor the group has a position: "error" fails instead of guessing.
     without_position: str
@@ -129,7 +129,7 @@ def lane_app(kafka: KafkaSettings, options: LaneOptions, keeper: Keeper) -> Lane
     app.keeper = keeper
     app.registry = CollectorRegistry()
     app.monitor = PrometheusMonitor(metrics=FaustMetrics.create(app.registry, FAUST))
-    app.watch = Watch(Admin(kafka), options.topic, SystemClock())
+    app.watch = Watch(Admin(kafka), options.topics, SystemClock())
     app.client_settings = {
         **kafka.client(),
         "group.id": options.group,
@@ -155,6 +155,6 @@ def lane_app(kafka: KafkaSettings, options: LaneOptions, keeper: Keeper) -> Lane
     return app
 
 
-def lane_topic(app: LaneApp, name: str) -> Any:
-    """Subscribe to a topic of which the agent gets lists of raw records."""
-    return app.topic(name, key_serializer="raw", value_serializer="raw", maxsize=QUEUED_BATCHES)
+def lane_topic(app: LaneApp, *names: str) -> Any:
+    """Subscribe to topics of which the agent gets lists of raw records, each of one partition."""
+    return app.topic(*names, key_serializer="raw", value_serializer="raw", maxsize=QUEUED_BATCHES)

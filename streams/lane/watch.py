@@ -1,13 +1,14 @@
-"""Looks after a lane while it runs: that it moves, and that its topic is still the one that it began with."""
+"""Looks after a lane while it runs: that it moves, and that its topics are still those that it began with."""
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 
 from connectors import metrics
 from connectors.clock import Clock
 from connectors.errors import UnreachableError
-from connectors.kafka.admin import Admin
+from connectors.kafka.admin import Admin, TopicState
 from schemas.errors import TidegateError
 from streams.lane.client import Partition
 from streams.lane.watchdog import Watchdog
@@ -39,20 +40,20 @@ class Watched(Protocol):
 class Watch:
     """One lane's guard."""
 
-    def __init__(self, admin: Admin, topic: str, clock: Clock, watchdog: Watchdog | None = None) -> None:
+    def __init__(self, admin: Admin, topics: Sequence[str], clock: Clock, watchdog: Watchdog | None = None) -> None:
         """Nothing is asked yet."""
         self._admin = admin
-        self._topic = topic
+        self._topics = topics
         self._clock = clock
         self._watchdog = watchdog or Watchdog(idle_s=IDLE_S, busy_s=BUSY_S)
-        self._topic_id: str | None = None
+        self._ids: dict[str, str] = {}
 
     async def run(self, watched: Watched) -> None:
         """Look again and again, until there is something to complain about.
 
         Raises:
             StalledError: nothing moves although there is something to read.
-            TopicChangedError: the topic was deleted, perhaps made anew.
+            TopicChangedError: a topic was deleted, perhaps made anew.
 
         """
         while True:
@@ -64,16 +65,9 @@ class Watch:
 
     async def look(self, watched: Watched) -> None:
         """Look once; raises what `run` does, and UnreachableError."""
-        found = (await asyncio.to_thread(self._admin.topics, [self._topic])).get(self._topic)
-        if found is None:
-            raise TopicChangedError(f"The topic {self._topic} is gone: it was deleted while it was read.")
-        if self._topic_id is None:
-            self._topic_id = found.id
-        if found.id != self._topic_id:
-            raise TopicChangedError(
-                f"The topic {self._topic} was deleted and made anew while it was read (its id was {self._topic_id}, "
-                f"now it is {found.id}): the marks in the database speak of the old one."
-            )
+        found = await asyncio.to_thread(self._admin.topics, self._topics)
+        for topic in self._topics:
+            self._check(topic, found.get(topic))
         positions = dict(watched.positions)
         bounds = await asyncio.to_thread(self._admin.bounds, positions) if positions else {}
         ends = {partition: bound.end for partition, bound in bounds.items()}
@@ -81,3 +75,13 @@ class Watch:
         for (topic, number), position in positions.items():
             metrics.UNREAD.labels(topic, number).set(ends[topic, number] - position)
         self._watchdog.look(self._clock.monotonic(), positions, ends, busy=watched.busy)
+
+    def _check(self, topic: str, found: TopicState | None) -> None:
+        if found is None:
+            raise TopicChangedError(f"The topic {topic} is gone: it was deleted while it was read.")
+        before = self._ids.setdefault(topic, found.id)
+        if found.id != before:
+            raise TopicChangedError(
+                f"The topic {topic} was deleted and made anew while it was read (its id was {before}, now it is "
+                f"{found.id}): the marks in the database speak of the old one."
+            )

@@ -54,7 +54,7 @@ def start_kafka(folder: Path, authority: Authority, users: dict[str, str]) -> Se
     """
     command, _ = java.java()
     run = [command, "-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"]
-    run += ["-Dlog4j2.configurationFile=log4j2.yaml", "-cp", f"{java.jars()}/*"]
+    run += ["-Dlog4j2.configurationFile=log4j2.yaml", "-cp", f"{java.jars(java.BROKER)}/*"]
     folder.mkdir(parents=True)
     client, controller = ports.kept(folder, "client", "controller")
     certificate, key = authority.issue("kafka")

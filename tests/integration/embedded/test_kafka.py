@@ -69,7 +69,7 @@ def test_a_maven_that_hangs_is_given_up_and_the_wheel_taken(
     finally:
         server.stop()
     assert not psutil.pid_exists(int((tmp_path / "maven-ran").read_text()))
-    assert not java.cached()
+    assert not java.cached(java.BROKER)
 
 
 def test_a_maven_that_makes_progress_is_waited_for(
@@ -84,23 +84,23 @@ open(os.path.join(out, "kafka.jar"), "w").write("jar")
 """
     put(tools, "mvn", MAVEN.format(body=body))
     monkeypatch.setattr(java, "STALLED_S", 1.0)
-    assert [jar.name for jar in java.jars().iterdir()] == ["kafka.jar"]
-    assert java.cached()
+    assert [jar.name for jar in java.jars(java.BROKER).iterdir()] == ["kafka.jar"]
+    assert java.cached(java.BROKER)
     (tools / "mvn").unlink()
-    assert java.jars().is_dir()  # from now on without Maven
+    assert java.jars(java.BROKER).is_dir()  # from now on without Maven
     assert [entry.name for entry in (tmp_path / "cache" / "tidegate").iterdir() if entry.name.startswith(".")] == []
 
 
 def test_what_maven_complains_of_is_told_and_nothing_is_cached(tools: Path) -> None:
     put(tools, "mvn", MAVEN.format(body="print('[ERROR] no route to the registry'); sys.exit(1)"))
     with pytest.raises(UnavailableError, match="no route to the registry"):
-        java.jars()
-    assert not java.cached()
+        java.jars(java.BROKER)
+    assert not java.cached(java.BROKER)
 
 
 def test_without_maven_or_with_an_old_java_the_reason_is_said(tools: Path) -> None:
     with pytest.raises(UnavailableError, match="no Maven"):
-        java.jars()
+        java.jars(java.BROKER)
     with pytest.raises(UnavailableError, match="no Java"):
         java.java()
     put(tools, "java", JAVA.format(version="11.0.2"))
@@ -117,7 +117,7 @@ def test_a_cache_that_cannot_be_written_is_one_more_reason(tools: Path, tmp_path
     put(tools, "mvn", MAVEN.format(body=""))
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(UnavailableError, match="cannot be kept in"):
-        java.jars()
+        java.jars(java.BROKER)
 
 
 def test_the_wheel_carries_records_keeps_them_and_locates_itself_behind_its_pacing(folder: Path, wheel: Server) -> None:

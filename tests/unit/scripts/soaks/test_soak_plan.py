@@ -11,13 +11,13 @@ import pytest
 from schemas.topics import READINGS
 from scripts.soaks import plan
 from scripts.soaks.faults import FAULTS
-from scripts.soaks.fleet import METRIC, Stream
 from scripts.soaks.load import encoded
 from scripts.soaks.poison import DEVICES, poison
 from streams.agents.poison_limit import DEVICES as MANY_DEVICES
 from streams.columns.batch import RawBatch
 from streams.columns.decode import decode
 from streams.columns.validate import validate
+from streams.drill.fleet import METRIC, Stream
 
 SEED = 3
 

@@ -8,11 +8,11 @@ from rich.console import Console
 
 from connectors.timescale.ledger import FencedError
 from scripts.soaks import verdict
-from scripts.soaks.book import Counter
 from scripts.soaks.outside import Counts, Letters
 from scripts.soaks.report import FaultFigures, Report
 from scripts.soaks.sampler import Findings
 from scripts.soaks.workers import Exit
+from streams.drill.book import Counter
 
 FENCED = str(FencedError())
 

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 
 from scripts.soaks import invariants, verdict
-from scripts.soaks.book import Book, Counter, Present
-from scripts.soaks.fleet import COUNT, METRIC, NO_NUMBER, SKEWS_US, Stream, values
 from scripts.soaks.plan import Step
 from scripts.soaks.report import Report
 from scripts.soaks.sampler import Findings, Judge, Mark, Sample
 from scripts.soaks.soak import figures
+from streams.drill.book import Book, Counter, Present
+from streams.drill.fleet import COUNT, METRIC, NO_NUMBER, SKEWS_US, Stream, values
 
 START_US = 1_767_225_600_000_000
 STREAM = Stream("kafka", 9, 200_000, START_US)

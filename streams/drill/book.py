@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from scripts.soaks.fleet import Stream
+from streams.drill.fleet import Stream
 
 # A mark says what was going on when a reading was accepted: nothing, or the fault of that number, plus one.
 NOT_ACCEPTED: Final = 0

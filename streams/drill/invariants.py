@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scripts.soaks.book import IN_PEACE, NOT_ACCEPTED, Book, Counter
-from scripts.soaks.fleet import COUNT, METRIC, NO_NUMBER, Integers, values
+from streams.drill.book import IN_PEACE, NOT_ACCEPTED, Book, Counter
+from streams.drill.fleet import COUNT, METRIC, NO_NUMBER, Integers, values
 
 # A broker that is killed has what it saved a second before; the margin is for the saving itself.
 UNSAVED_S: Final = 2.0

@@ -1,0 +1,1 @@
+"""Names that lead to the nearest region that is well: gdnsd."""

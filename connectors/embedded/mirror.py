@@ -1,0 +1,30 @@
+"""MirrorMaker 2 as a process here: Java, and its jars from Maven Central."""
+
+from pathlib import Path
+
+from connectors.embedded import java
+from connectors.embedded.choice import Say
+from connectors.embedded.kafka import LOG4J
+from connectors.embedded.server import Leashed, leashed
+
+GRACE_S = 10.0
+MAIN = "org.apache.kafka.connect.mirror.MirrorMaker"
+
+
+def start(folder: Path, properties: str, here: str, say: Say) -> Leashed:
+    """Start it for the cluster `here`, with its properties and its log in `folder`.
+
+    Raises:
+        UnavailableError: there is no Java, or the jars cannot be fetched.
+
+    """
+    command, _ = java.java()
+    if not java.cached(java.MIRROR):
+        say(f"fetching MirrorMaker {java.KAFKA_VERSION} from Maven Central (once)")
+    run = [command, "-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"]
+    run += ["-Dlog4j2.configurationFile=log4j2.yaml", "-cp", f"{java.jars(java.MIRROR)}/*"]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "log4j2.yaml").write_text(LOG4J, encoding="utf-8")
+    (folder / "mirror.properties").write_text(properties, encoding="utf-8")
+    run += [MAIN, "mirror.properties", "--clusters", here]
+    return leashed(run, folder=folder, log=folder / "mirror.log", grace_s=GRACE_S)
