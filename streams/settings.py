@@ -89,8 +89,7 @@ class MetricsSettings(BaseModel):
 
     host: str = "127.0.0.1"
     # Of the fast lane's worker; the slow lane's, the bridge, the gateway and the mirror lane's take those after it.
-    # Without a port nothing
-    # listens. (A gateway answers beside its other routes, too, with a key.)
+    # Without a port nothing listens. (A gateway answers beside its other routes, too, with a key.)
     port: Annotated[int, Field(ge=1, le=65531)] | None = None
 
 

@@ -31,10 +31,12 @@ class Mode(StrEnum):
 class Proxy:
     """One listening port in front of one server. `turn` may be called from any thread."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, target: tuple[str, int]) -> None:
-        """Nothing listens before `turn` was called once."""
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, target: tuple[str, int], at: tuple[str, int] | None = None
+    ) -> None:
+        """Nothing listens before `turn` was called once. `at`: where it is to; else on a free port."""
         self.target = target
-        self.port = ports.free()
+        self.host, self.port = at or (ports.LOOPBACK, ports.free())
         self.mode = Mode.CUT
         self._loop = loop
         self._server: asyncio.Server | None = None
@@ -56,7 +58,7 @@ class Proxy:
             for writer in self._writers:
                 _reset(writer)
         elif self._server is None:
-            self._server = await asyncio.start_server(self._serve, ports.LOOPBACK, self.port)
+            self._server = await asyncio.start_server(self._serve, self.host, self.port)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
@@ -74,6 +76,7 @@ class Proxy:
         except* OSError:
             pass  # one of the two has gone: so does the other
         finally:
+            await self._delivering()  # who hears nothing does not hear of an end, either
             self._drop(writer)
             self._drop(onward)
 
@@ -116,9 +119,9 @@ class Proxies:
         self._thread.join()
         self._loop.close()
 
-    def to(self, host: str, port: int) -> Proxy:
-        """Put a proxy in front of a server; it passes everything at first."""
-        proxy = Proxy(self._loop, (host, port))
+    def to(self, host: str, port: int, at: tuple[str, int] | None = None) -> Proxy:
+        """Put a proxy in front of a server, perhaps at a given place; it passes everything at first."""
+        proxy = Proxy(self._loop, (host, port), at)
         self._all.append(proxy)
         proxy.turn(Mode.PASS)
         return proxy

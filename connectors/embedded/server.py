@@ -81,6 +81,11 @@ class Leashed:
         return self._process.poll() is None
 
     @property
+    def pid(self) -> int:
+        """The leash's number; what it holds is its child."""
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         """The server's exit code, 128 + number for a signal, None while it runs."""
         return self._process.poll()

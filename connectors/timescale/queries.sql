@@ -816,3 +816,13 @@ where exists (
     where device_id = asked.device_id and metric = asked.metric
       and ts > asked.ts and accepted <= asked.accepted
 );
+
+-- name: checksums
+-- Of each {cut}, how many rows there are, and the exclusive or of their hashes: the same whatever order they came in.
+-- Texts and numbers are hashed in the form in which PostgreSQL sends them, which every version and machine shares.
+select {columns}, count(*) as rows,
+       bit_xor(('x' || left(md5(convert_to(device_id || chr(1) || metric, 'UTF8') || timestamptz_send(ts)
+                                || float8send(value) || timestamptz_send(accepted)), 16))::bit(64)::bigint) as checksum
+from readings
+where ts >= %(since)s and ts < %(until)s and accepted < %(accepted)s
+group by {columns};

@@ -2,12 +2,9 @@
 
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import psycopg
-import pyarrow as pa
-import pyarrow.csv as pacsv
 from confluent_kafka import Consumer, TopicPartition
 
 from connectors.errors import ConnectorError
@@ -17,15 +14,10 @@ from schemas.models import DeadLetter, Reading
 from schemas.topics import DEAD_LETTERS
 from scripts.soaks.log import Log
 
-ROWS: Final = (
-    "copy (select device_id, metric, (extract(epoch from ts) * 1000000)::bigint, value from readings)"
-    " to stdout (format csv)"
-)
 COUNTS: Final = (
     "select coalesce(sum(stored), 0)::bigint, coalesce(sum(duplicates), 0)::bigint,"
     " coalesce(sum(conflicts), 0)::bigint, coalesce(sum(poison), 0)::bigint from sink_offsets"
 )
-COLUMNS: Final = {"device_id": pa.string(), "metric": pa.string(), "ts_us": pa.int64(), "value": pa.float64()}
 READ_WITHIN_S: Final = 120.0
 FETCH: Final = 5000
 
@@ -52,20 +44,6 @@ class Letters:
     poison: dict[tuple[int, int], int] = field(default_factory=dict)  # partition and offset: how many letters
     conflicts: dict[str, set[float]] = field(default_factory=dict)  # device: the values that lost
     others: int = 0
-
-
-def rows(url: str, folder: Path) -> pa.Table:
-    """Read the table `readings`; it goes through a file in `folder`."""
-    file = folder / "readings.csv"
-    with psycopg.connect(url) as connection, file.open("wb") as out, connection.cursor().copy(ROWS.encode()) as copy:
-        for block in copy:
-            out.write(block)
-    if not file.stat().st_size:
-        return pa.table({name: pa.array([], kind) for name, kind in COLUMNS.items()})
-    read = pacsv.ReadOptions(column_names=list(COLUMNS))
-    table = pacsv.read_csv(file, read_options=read, convert_options=pacsv.ConvertOptions(column_types=COLUMNS))
-    file.unlink()
-    return table
 
 
 def counts(url: str) -> Counts:

@@ -11,7 +11,7 @@ from connectors.embedded import ports
 from connectors.embedded.choice import Say
 from connectors.errors import ConnectorError
 from scripts.benches.machine import machine, versions
-from scripts.soaks import anew, invariants, outside, plan, servers, verdict
+from scripts.soaks import anew, outside, plan, servers, verdict
 from scripts.soaks.faults import FAULTS, World
 from scripts.soaks.load import NOISE, Books, Load
 from scripts.soaks.log import Log
@@ -19,8 +19,10 @@ from scripts.soaks.report import FaultFigures, Report
 from scripts.soaks.sampler import Judge, Sampler, Still, looking, until
 from scripts.soaks.senders import HttpSender, MqttSender
 from scripts.soaks.workers import Supervisor
+from streams.drill import invariants
 from streams.drill.book import IN_PEACE, Book, Counter, Present
 from streams.drill.fleet import Stream
+from streams.drill.rows import rows
 from streams.pipeline import prepare
 from streams.settings import Settings
 
@@ -237,7 +239,7 @@ class _Soak:
 
     def _compare(self, report: Report) -> None:
         flow = self._flow
-        table = outside.rows(self._url, self._world.servers.folder)
+        table = rows(self._url, self._world.servers.folder)
         counts = outside.counts(self._url)
         found = invariants.compare(table, flow.books, {MQTT: self._world.broker_killed})
         verdict.rows(report, found, invariants.strangers(table, flow.books, flow.counters))

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from connectors.embedded import ports
+from connectors.embedded import proxy as proxy_module
 from connectors.embedded.proxy import Mode, Proxies, Proxy
-from scripts.soaks import proxy as proxy_module
 
 WAIT_S = 10.0
 

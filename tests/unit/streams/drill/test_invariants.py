@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from scripts.soaks import invariants, verdict
+from scripts.soaks import verdict
 from scripts.soaks.plan import Step
 from scripts.soaks.report import Report
 from scripts.soaks.sampler import Findings, Judge, Mark, Sample
 from scripts.soaks.soak import figures
+from streams.drill import invariants
 from streams.drill.book import Book, Counter, Present
 from streams.drill.fleet import COUNT, METRIC, NO_NUMBER, SKEWS_US, Stream, values
 
