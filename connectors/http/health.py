@@ -5,7 +5,7 @@
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from fastapi import APIRouter
@@ -32,15 +32,13 @@ class _Finding:
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse({"status": "ready" if ready else "not ready", "parts": self.parts}, status)
 
-    def of(self, wanted: Collection[str]) -> "_Finding":
-        return replace(self, parts={name: part for name, part in self.parts.items() if name in wanted})
-
 
 class Readiness:
-    """Runs the checks, all at once and one round at a time."""
+    """Runs checks, all at once and one round at a time: who waits for one waits for all of them."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, wanted: Collection[str]) -> None:
         self._parts = parts
+        self._checks = {name: check for name, check in parts.checks.items() if name in wanted}
         self._one_at_a_time = asyncio.Lock()
         self._last: _Finding | None = None
 
@@ -49,7 +47,7 @@ class Readiness:
         async with self._one_at_a_time:
             now = self._parts.clock.monotonic
             if self._last is None or now() - self._last.at > FRESH_S:
-                checks = self._parts.checks
+                checks = self._checks
                 answers = await asyncio.gather(*(self._check(check) for check in checks.values()))
                 self._last = _Finding(dict(zip(checks, answers, strict=True)), now())
             return self._last
@@ -68,7 +66,7 @@ class Readiness:
 def routes(parts: Parts) -> APIRouter:
     """Give the routes."""
     router = APIRouter()
-    readiness = Readiness(parts)
+    readiness, ingest = Readiness(parts, parts.checks), Readiness(parts, INGEST)
 
     @router.get("/healthz")
     async def healthz() -> JSONResponse:
@@ -83,6 +81,6 @@ def routes(parts: Parts) -> APIRouter:
     @router.get("/readyz/ingest")
     async def readyz_ingest() -> JSONResponse:
         """Say whether readings are accepted; 503 where they are not."""
-        return (await readiness.look()).of(INGEST).answer()
+        return (await ingest.look()).answer()
 
     return router

@@ -117,6 +117,8 @@ def _worker() -> dict[str, str]:
     return {
         # One that was killed is replaced at once, not after five minutes.
         "scheduled.rebalance.max.delay.ms": "0",
+        # All that it needs says of itself what it is: no class has to be searched, which takes half of a start.
+        "plugin.discovery": "service_load",
         "offset.flush.interval.ms": "5000",
         "producer.compression.type": "lz4",
         "producer.linger.ms": "5",

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -98,8 +99,15 @@ def run_drill(
     unknown = [name for name in names if name not in drill.DISASTERS]
     if unknown:
         raise UsageError(f"{unknown[0]!r} is none of the disasters: {', '.join(drill.DISASTERS)}")
-    options = drill.Options(names, calm_s=2.0 if short else 10.0, hold_s=4.0 if short else 30.0)
-    report = drill.run(load().data_dir, options, say, say)
+    options = drill.SHORT if short else drill.LONG
+    options = replace(options, disasters=names)
+    began = time.monotonic()
+
+    def told(line: str) -> None:
+        seconds = int(time.monotonic() - began)
+        say(f"{seconds // 60:02}:{seconds % 60:02} {line}")
+
+    report = drill.run(load().data_dir, options, told, told)
     if as_json:
         show(report.to_json(), as_json=True)
     else:

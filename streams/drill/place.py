@@ -99,11 +99,13 @@ class Place:
                 self._fronts.append(self._ground.proxies.to(ports.LOOPBACK, behind, (self.address, port)))
         self._turn(Mode.PASS)
 
-    def kill(self) -> None:
-        """Let all of it be gone at once, as when a site loses its power: nothing says goodbye, and nobody answers."""
-        self._turn(Mode.BLACK_HOLE)
+    def kill(self) -> float:
+        """Let all of it be gone at once, as when a site loses its power: nothing says goodbye, and nobody answers.
+
+        Give the Unix time at which it was.
+        """
         leashes = [held for server in self._servers.values() for held in server.held if isinstance(held, Leashed)]
-        _kill([*([self._up] if self._up is not None else []), *leashes])
+        return _kill([*([self._up] if self._up is not None else []), *leashes], lambda: self._turn(Mode.BLACK_HOLE))
 
     def kill_database(self) -> None:
         """Let its database be gone at once, and nothing else."""
@@ -141,6 +143,8 @@ class Place:
             "TIDEGATE_LOG_LEVEL": "INFO",
             "TIDEGATE_LOG_FORMAT": "text",
             "TIDEGATE_DATA_DIR": str(self.folder / "data"),
+            # MirrorMaker lives for minutes here: half of what it takes to start would be for what it never does again.
+            "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
         }
 
     def _start_processes(self) -> None:
@@ -176,8 +180,8 @@ def _tail(log: Path, since: int) -> bytes:
         return file.read()
 
 
-def _kill(leashes: Iterable[Leashed]) -> None:
-    """Kill what leashes hold, and all that these have started, at once."""
+def _kill(leashes: Iterable[Leashed], then: Callable[[], None] = lambda: None) -> float:
+    """Kill what leashes hold, and all that these have started, at once; give the Unix time at which it was."""
     leashes = list(leashes)
     processes: list[psutil.Process] = []
     for leash in leashes:
@@ -186,11 +190,14 @@ def _kill(leashes: Iterable[Leashed]) -> None:
             processes += [held, *held.children(recursive=True)]
         except psutil.NoSuchProcess:
             continue
+    # Who they are was found out before: a search would leave some of them time to finish what they were at.
+    killed = time.time()
     for process in processes:
         try:
             os.kill(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
+    then()
     _, alive = psutil.wait_procs(processes, timeout=GONE_WITHIN_S)
     threads = [threading.Thread(target=leash.stop, daemon=True) for leash in leashes]
     for thread in threads:
@@ -199,3 +206,4 @@ def _kill(leashes: Iterable[Leashed]) -> None:
         thread.join()
     if alive:
         raise ConnectorError(f"{len(alive)} processes were killed and have not ended")
+    return killed

@@ -45,7 +45,7 @@ class Report:
 
     def show(self, console: Console) -> None:
         """Print the tables."""
-        heads = ("disaster", "accepted meanwhile", "moved within, s", "not mirrored yet", "of the last, s", "healed, s")
+        heads = ("disaster", "accepted", "moved, s", "behind", "behind, s", "healed, s")
         rows = [
             (
                 one.name,
