@@ -36,7 +36,8 @@ def files(regions: Regions, *, listen: str, folder: str = "") -> dict[str, str]:
             raise RegionsError(f"the region {region.name} has no `addresses`")
         if dns.geoip2_db and (region.latitude is None or region.longitude is None):
             raise RegionsError(f"with geoip2_db, the region {region.name} needs `latitude` and `longitude`")
-    options: dict[str, object] = {"listen": [listen], "zones_default_ttl": dns.ttl_s}
+    # Below five seconds it would raise what the zone says.
+    options: dict[str, object] = {"listen": [listen], "zones_default_ttl": dns.ttl_s, "min_ttl": _least(dns)}
     if folder:
         options |= {"run_dir": f"{folder}/run", "state_dir": f"{folder}/state"}
     top = {"options": options, "service_types": _checks(dns), "plugins": {"geoip": _geoip(regions.regions, dns)}}
@@ -105,10 +106,13 @@ def _zone(regions: Sequence[Region], dns: Dns) -> str:
         for address in region.addresses:
             kind = "AAAA" if address.version == 6 else "A"  # noqa: PLR2004  # the version of IP
             lines += [f"ns-{region.name} 3600 {kind} {address}", f"{region.name} {dns.ttl_s} {kind} {address}"]
-    # gdnsd says less than the most when a check could soon change the answer.
-    least = max(1, dns.ttl_s // 2)
-    lines += [f"{name} {dns.ttl_s}/{least} DYNA geoip!{name}" for name in (DEVICES, PEOPLE)]
+    lines += [f"{name} {dns.ttl_s}/{_least(dns)} DYNA geoip!{name}" for name in (DEVICES, PEOPLE)]
     return "\n".join(lines) + "\n"
+
+
+def _least(dns: Dns) -> int:
+    """Give the time that an answer holds when a check could soon change it."""
+    return max(1, dns.ttl_s // 2)
 
 
 def _lines(values: dict[str, object], depth: int = 0) -> Iterator[str]:

@@ -17,7 +17,7 @@ from streams.agents.ingest import Detection, Ingest, Outside
 from streams.agents.ingest_lane import IngestLane
 from streams.agents.pacing import SnapshotPacing
 from streams.app.lane import Lane
-from streams.detect.detector import Newcomer
+from streams.detect.detector import Earlier, Newcomer
 from streams.lane.app import LaneOptions
 from streams.settings import LaneName, Settings
 
@@ -36,7 +36,7 @@ def build(settings: Settings) -> Lane:
     owner = f"{socket.gethostname()}:{os.getpid()}"
     known, alarm = Remembered(asked.known_replays), partial(asked.audit, owner)
     # Who has spoken in another region has rows here.
-    earlier = partial(_earlier, asked) if settings.peers else None
+    earlier = earlier_of(asked) if settings.peers else None
     detection = Detection(
         settings.ingest.detection, settings.ingest.detection_full_mib * MIB, settings.ingest.poison_limit
     )
@@ -69,8 +69,13 @@ def pacing(settings: Settings) -> SnapshotPacing:
     )
 
 
+def earlier_of(store: Store) -> Earlier:
+    """Ask the rows what series have said before."""
+    return partial(_earlier, store)
+
+
 def _earlier(store: Store, newcomers: Sequence[Newcomer]) -> Sequence[Read]:
-    """Ask the rows, of so many series at a time as is an answer of some megabytes."""
+    """Ask about so many series at a time as is an answer of some megabytes."""
     asked = [Since(one.device_id, one.metric, from_micros(one.ts), from_micros(one.accepted)) for one in newcomers]
     parts = (asked[first : first + ASKED_AT_ONCE] for first in range(0, len(asked), ASKED_AT_ONCE))
     return [found for part in parts for found in store.earlier_readings(part)]

@@ -337,6 +337,22 @@ def test_ready_names_each_part(start: Start, kafka: KafkaSettings, database: Dat
     assert client.get("/healthz").json == {"status": "ok"}
 
 
+@pytest.mark.kafka
+def test_readings_are_accepted_while_the_database_is_away(start: Start, kafka: KafkaSettings) -> None:
+    away = DatabaseSettings(url=SecretStr("postgresql://127.0.0.1:1/nothing"), connect_timeout_s=0.5)
+
+    async def works() -> None:
+        await asyncio.to_thread(Admin(kafka).cluster_id)
+
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    checks = {"kafka": works, "database": hangs}
+    parts = Parts(producer=NoProducer(), reader=Reader(away), desk=Desk(away), checks=checks, check_s=60.0)
+    ready = start(parts).get("/readyz/ingest")  # and does not wait for what hangs
+    assert (ready.status, ready.json) == (200, {"status": "ready", "parts": {"kafka": {"ok": True}}})
+
+
 def test_an_error_nobody_foresaw_shows_nothing(start: Start, database: DatabaseSettings) -> None:
     class Broken(Reader):
         async def devices(self, *, tenant: str | None, prefix: str = "", after: str, limit: int) -> Any:  # noqa: ANN401  # never returns

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.origin import ORIGIN, REPLAY, SECRET_BYTES, headers, origin_of, place
+from schemas.origin import ORIGIN, REPLAY, SECRET_BYTES, headers, new_secret, origin_of, place, shared_secret
 
 ID = b"0b9f3c9e-9d1c-4f6a-8e0a-2f2f3c1d9b10"
 MARKED = ID + b"/" + b"0" * 32
@@ -92,3 +92,15 @@ def test_a_record_that_is_no_copy_has_none() -> None:
     assert origin_of([(REPLAY, MARKED), (ORIGIN, b"readings/1/2/3")]) is not None
     for replay in (b"x", ID, ID + b"/", MARKED + b"0", MARKED.upper()):
         assert origin_of([(REPLAY, replay), (ORIGIN, b"readings/1/2/3")]) is None
+
+
+def test_regions_that_share_a_secret_know_each_others_replays() -> None:
+    shared, replay = "of all the regions", ID.decode()
+    assert new_secret(shared, replay) == shared_secret(shared, replay) == new_secret(shared, replay)
+    assert shared_secret(shared, replay) != shared_secret("another", replay)
+    assert shared_secret(shared, replay) != shared_secret(shared, replay[::-1])
+    assert len(shared_secret(shared, replay)) == SECRET_BYTES
+
+
+def test_without_one_each_replay_has_its_own() -> None:
+    assert new_secret("", ID.decode()) != new_secret("", ID.decode())

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.codec import encode
 from schemas.models import DeadLetter
-from schemas.topics import BY_NAME, DEAD_LETTERS, READINGS, TOPICS, Topic
+from schemas.topics import BY_NAME, DEAD_LETTERS, READINGS, TOPICS, Topic, home_of, mirrors
 
 DAY_MS = 24 * 60 * 60 * 1000
 
@@ -69,3 +69,13 @@ def test_a_dead_letter_holds_the_largest_record_that_any_topic_takes() -> None:
             created=now,
         )
         assert len(encode(letter)) + 1024 < int(BY_NAME[topic.dead_letters].configuration()["max.message.bytes"])
+
+
+def test_other_regions_records_arrive_in_topics_of_their_names_and_keep_their_time_of_acceptance() -> None:
+    made = mirrors(["us", "ap-1"])
+    assert [topic.name for topic in made] == ["us.readings", "us.insights", "ap-1.readings", "ap-1.insights"]
+    assert {topic.configuration()["message.timestamp.type"] for topic in made} == {"CreateTime"}
+    assert {topic.mirrored for topic in made} == {False}  # or they would go in circles
+    assert {topic.partitions for topic in made} == {READINGS.partitions}
+    assert [home_of(topic.name) for topic in made] == ["us", "us", "ap-1", "ap-1"]
+    assert {home_of(topic.name) for topic in TOPICS} == {""}

@@ -1,8 +1,10 @@
 """What the environment may say, and what is said about it when it is wrong: names, never values."""
 
+import json
 import os
 import traceback
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -206,3 +208,28 @@ def test_files_belong_to_the_address_of_redis(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("TIDEGATE_REDIS__CA_FILE", __file__)
     location = load().redis.location
     assert location.startswith("rediss://cache:6380/0?max_connections=7&ssl_ca_certs=")
+
+
+def test_a_region_is_one_of_the_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "regions.json"
+    kafka = {"bootstrap_servers": "kafka:9092"}
+    file.write_text(json.dumps({"regions": [{"name": name, "kafka": kafka} for name in ("us", "eu")]}))
+    assert load().peers == ()
+    monkeypatch.setenv("TIDEGATE_REGIONS_FILE", str(file))
+    with pytest.raises(SettingsError, match=r"TIDEGATE_REGION has to be one of those in .*: us, eu"):
+        load()
+    monkeypatch.setenv("TIDEGATE_REGION", "eu")
+    assert load().peers == ("us",)
+    monkeypatch.setenv("TIDEGATE_REGIONS_FILE", str(tmp_path / "none"))
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load()
+
+
+def test_a_secret_of_the_regions_is_not_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_REGIONS_SECRET", SECRET[:10])
+    with pytest.raises(SettingsError, match="TIDEGATE_REGIONS_SECRET") as refused:
+        load()
+    assert SECRET[:10] not in str(refused.value)
+    monkeypatch.setenv("TIDEGATE_REGIONS_SECRET", SECRET * 2)
+    assert load().shared == SECRET * 2
+    assert SECRET not in repr(load())

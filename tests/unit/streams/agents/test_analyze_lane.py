@@ -134,7 +134,7 @@ async def test_without_somebody_who_looks_for_what_is_due_the_worker_ends(lane: 
 async def test_every_schedule_is_looked_at_as_often_as_it_asks_for(analyst: Analyst, app: App) -> None:
     rare, often = Schedule(every_s=3600.0), Schedule()
     made = AnalyzeLane(analyst, in_flight=2, waiting=10, schedules=[rare, often])
-    options = LaneOptions("g", "analysis-requests", 10, without_position="earliest")
+    options = LaneOptions("g", ["analysis-requests"], 10, without_position="earliest")
     faust = made.app(KafkaSettings(bootstrap_servers="127.0.0.1:9"), options)
     made._app = cast("Any", app)  # noqa: SLF001  # instead of a Faust app
     looks = [asyncio.ensure_future(look()) for look in faust._app_tasks]  # noqa: SLF001  # what it starts

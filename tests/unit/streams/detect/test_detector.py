@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 
 from schemas.fields import Direction, Severity
 from streams.columns.batch import ROW_SCHEMA
-from streams.detect.detector import Alarm, Detector
+from streams.detect.detector import Alarm, Detector, Earlier, Newcomer
 from streams.detect.layout import RECENT
 from streams.detect.light import PROBATION, REFRACTORY
 
@@ -24,6 +25,7 @@ def take(
     *,
     device: str = "pump",
     first: int = 0,
+    earlier: Earlier | None = None,
 ) -> list[Alarm]:
     count = len(values)
     ts = ts if ts is not None else [(first + at) * SECOND for at in range(count)]
@@ -37,7 +39,7 @@ def take(
         ],
         schema=ROW_SCHEMA,
     )
-    return detector.take(rows, np.arange(first, first + count, dtype=np.int64))
+    return detector.take(rows, np.arange(first, first + count, dtype=np.int64), earlier)
 
 
 def noise(count: int, *, seed: int = 1) -> list[float]:
@@ -225,3 +227,37 @@ def test_limits_that_are_taken_away_limit_nothing() -> None:
     detector = limited(0.0, 30.0)
     detector.table.limit(0, -np.inf, np.inf)
     assert take(detector, [20.0, 1e300]) == []
+
+
+def test_a_newcomer_is_watched_from_its_first_reading_on_by_what_it_has_said_elsewhere() -> None:
+    asked: list[Newcomer] = []
+    values = noise(PROBATION + 100)
+
+    def earlier(newcomers: Sequence[Newcomer]) -> list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+        asked.extend(newcomers)
+        ts = np.arange(len(values), dtype=np.int64) * SECOND
+        return [(ts, np.array(values)) for _ in newcomers]
+
+    detector, first = Detector(), 1_000
+    assert take(detector, [20.0], first=first, earlier=earlier) == []
+    assert asked == [Newcomer("pump", "t", first * SECOND, 0)]
+    (alarm,) = take(detector, [60.0] * 5, first=first + 1, earlier=earlier)
+    assert len(asked) == 1  # nobody is asked about twice
+    assert alarm.kind == "spike" or alarm.direction is Direction.UP
+    assert alarm.first_offset == first  # the first record of this log, whatever came before it elsewhere
+    # The same as if it had said all of it here.
+    here = Detector()
+    take(here, values)
+    take(here, [20.0], first=first)
+    names = ("seen", "level", "slow", "spread", "last_ts")
+    moved = Detector()
+    take(moved, [20.0], first=first, earlier=earlier)
+    assert all(moved.table.rows[0][name] == here.table.rows[0][name] for name in names)
+
+
+def test_a_newcomer_that_nobody_knows_is_as_new_as_ever() -> None:
+    nothing = (np.empty(0, np.int64), np.empty(0))
+    known, new = Detector(), Detector()
+    take(known, noise(50), earlier=lambda asked: [nothing for _ in asked])
+    take(new, noise(50))
+    assert state(known) == state(new)

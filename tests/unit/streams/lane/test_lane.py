@@ -33,7 +33,7 @@ class Nobody:
 
 def an_app(**settings: Any) -> LaneApp:  # noqa: ANN401  # any setting
     kafka = KafkaSettings(bootstrap_servers="127.0.0.1:1,127.0.0.1:2", **settings)
-    return lane_app(kafka, LaneOptions("g", "t", 100, without_position="error"), cast("Keeper", Nobody()))
+    return lane_app(kafka, LaneOptions("g", ["t"], 100, without_position="error"), cast("Keeper", Nobody()))
 
 
 def test_the_settings_that_promises_depend_on() -> None:

@@ -45,7 +45,7 @@ def admin() -> FakeAdmin:
 
 def a_watch(admin: FakeAdmin, now: list[float]) -> Watch:
     clock = SimpleNamespace(monotonic=lambda: now[0])
-    return Watch(cast("Admin", admin), "readings", cast("Clock", clock), Watchdog(idle_s=60.0, busy_s=900.0))
+    return Watch(cast("Admin", admin), ["readings"], cast("Clock", clock), Watchdog(idle_s=60.0, busy_s=900.0))
 
 
 async def test_a_topic_that_is_gone(admin: FakeAdmin) -> None:
