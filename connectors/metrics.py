@@ -193,6 +193,12 @@ GROUP_LAG = gauge(
     "Records of a partition that a group has not finished with",
     ["group", "topic", "partition"],
 )
+HEARTBEAT = gauge(
+    "tidegate_region_heartbeat_timestamp_seconds",
+    "When the last heartbeat of another region was made that has come here (Unix time; 0: there was none)",
+    ["home"],
+    "seconds",
+)
 TOPIC_RECORDS = gauge("tidegate_topic_records", "Records that were ever written to a topic", ["topic"])
 TASKS_WAITING = gauge("tidegate_tasks_waiting", "Requests that wait for a model to have time")
 DELIVERIES = gauge("tidegate_webhook_messages", "Messages for webhooks: waiting, delivered, dead", ["hook", "state"])

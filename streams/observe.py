@@ -1,7 +1,8 @@
 """The flow seen from outside: how much came in, how far the groups are behind, what became of it."""
 
 import contextlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -19,10 +20,29 @@ from connectors.timescale import ledger
 from connectors.timescale.connection import connect
 from connectors.timescale.ledger import Counts, Row
 from connectors.timescale.queries import query
-from schemas.topics import ANALYSIS_REQUESTS, DEAD_LETTERS, READINGS, TOPICS, Topic
+from schemas.topics import ANALYSIS_REQUESTS, DEAD_LETTERS, READINGS, SEPARATOR, TOPICS, Topic, mirrors
 from streams.settings import LaneName, Settings
 
 READERS = {LaneName.INGEST: READINGS, LaneName.ANALYZE: ANALYSIS_REQUESTS}
+# MirrorMaker writes one a second into its own region, and fetches those of the others like their records.
+HEARTBEATS = "heartbeats"
+
+
+def readers(settings: Settings) -> list[tuple[LaneName, Topic]]:
+    """Give who reads what: a lane, and a topic of it."""
+    return [*READERS.items(), *((LaneName.MIRROR, topic) for topic in mirrors(settings.peers))]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSeen:
+    """Another region, as it is seen from here: seconds since its last heartbeat and its newest reading came to be.
+
+    None: there was never any. `behind`: records that are here and not stored yet, by topic.
+    """
+
+    heartbeat_s: float | None
+    newest_s: float | None
+    behind: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +109,34 @@ class Observer:
 
     def lag(self) -> dict[str, int]:
         """Say how many records each group has not finished with."""
-        groups = {self._settings.kafka.group(lane): topic for lane, topic in READERS.items()}
-        return {group: sum(self._admin.lag(group, topic).values()) for group, topic in groups.items()}
+        found: Counter[str] = Counter()
+        for lane, topic in readers(self._settings):
+            group = self._settings.kafka.group(lane)
+            found[group] += sum(self._admin.lag(group, topic).values())
+        return dict(found)
 
     def lags(self) -> dict[tuple[str, str, int], int]:
         """Say how many records of each partition a group has not finished with, by group, topic and partition."""
         found: dict[tuple[str, str, int], int] = {}
-        for lane, topic in READERS.items():
+        for lane, topic in readers(self._settings):
             group = self._settings.kafka.group(lane)
             found |= {(group, *name): behind for name, behind in self._admin.lag(group, topic).items()}
         return found
+
+    def peers(self, now: datetime) -> dict[str, PeerSeen]:
+        """Look at the other regions, as far as their records have come."""
+        return {name: self._peer(name, now) for name in self._settings.peers}
+
+    def heartbeats(self) -> dict[str, datetime | None]:
+        """Give when the last heartbeat of each other region was made that has come here."""
+        return {name: self._admin.newest(f"{name}{SEPARATOR}{HEARTBEATS}") for name in self._settings.peers}
+
+    def _peer(self, name: str, now: datetime) -> PeerSeen:
+        beat, newest = (self._admin.newest(f"{name}{SEPARATOR}{topic}") for topic in (HEARTBEATS, READINGS.name))
+        group = self._settings.kafka.group(LaneName.MIRROR)
+        behind = {topic.name: sum(self._admin.lag(group, topic).values()) for topic in mirrors([name])}
+        beat_s, newest_s = (None if at is None else (now - at).total_seconds() for at in (beat, newest))
+        return PeerSeen(beat_s, newest_s, behind)
 
     def deliveries(self) -> dict[tuple[str, str], int]:
         """Count the messages for webhooks, by webhook and state."""

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
+import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # some are exported at run time only
     AdminClient,
@@ -44,6 +45,17 @@ class Bounds:
 
 
 Partition = tuple[str, int]
+
+# While a group has no coordinator yet, as with a broker that has just started: a matter of a second.
+_ELECTING = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+)
+
+
+class _ElectingError(Exception):
+    """Nobody answers for a group at the moment."""
 
 
 class Admin:
@@ -171,6 +183,17 @@ class Admin:
         ends = self._offsets(wanted, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the same
         return {key: ends[key] if offset < 0 else offset for key, offset in found.items()}
 
+    def newest(self, topic: str) -> datetime | None:
+        """Give the latest timestamp in a topic; None where it has no record, or is not there."""
+        state = self.topics([topic]).get(topic)
+        if state is None:
+            return None
+        wanted = [TopicPartition(topic, number) for number in range(state.partitions)]
+        spec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]  # it has no annotations
+        futures = self._client.list_offsets(dict.fromkeys(wanted, spec), request_timeout=self._timeout_s)
+        latest = max(self._result(future).timestamp or -1 for future in futures.values())
+        return None if latest < 0 else datetime.fromtimestamp(latest / 1000, UTC)
+
     def delete_before(self, offsets: Mapping[Partition, int]) -> None:
         """Delete the records of partitions before these offsets (KIP-107)."""
         wanted = [TopicPartition(*name, offset) for name, offset in offsets.items()]
@@ -184,15 +207,28 @@ class Admin:
         while it asks this (an assertion in `rd_kafka_enq_once_del_source_return`, librdkafka issue 4605).
         """
         consumer = Consumer({**self._settings.client(), "group.id": group, "log_level": 0})
+        wanted = [TopicPartition(*name) for name in partitions]
+        moving = stamina.retry_context(on=_ElectingError, timeout=self._timeout_s, wait_initial=0.1, wait_max=0.5)
         try:
-            found = consumer.committed([TopicPartition(*name) for name in partitions], self._timeout_s)
-        except KafkaException as error:
-            raise self._unreachable(error) from error
+            for attempt in moving:
+                with attempt:
+                    return self._committed(consumer, wanted)
+        except _ElectingError as error:
+            raise self._unreachable(KafkaException(error.args[0])) from error
         finally:
             consumer.close()
-        for partition in found:
-            if partition.error is not None:
-                raise self._unreachable(KafkaException(partition.error))
+        raise AssertionError  # pragma: no cover  # stamina gives a result or raises
+
+    def _committed(self, consumer: Consumer, wanted: list[TopicPartition]) -> dict[Partition, int]:
+        try:
+            found = consumer.committed(wanted, self._timeout_s)
+            failed = next((tp.error for tp in found if tp.error is not None), None)
+        except KafkaException as error:
+            found, failed = [], error.args[0]
+        if failed is not None and failed.code() in _ELECTING:
+            raise _ElectingError(failed)
+        if failed is not None:
+            raise self._unreachable(KafkaException(failed))
         return {(tp.topic, tp.partition): tp.offset for tp in found if tp.offset >= 0}
 
     def lag(self, group: str, topic: Topic | str) -> dict[Partition, int]:

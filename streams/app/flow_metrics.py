@@ -52,12 +52,15 @@ class FlowMetrics:
         """Look once. Raises: what the observer does."""
         with Observer(self._settings) as observer:
             lags, topics, waiting = observer.lags(), observer.topics(), observer.postponed()
+            beats = observer.heartbeats()
             deliveries, granted, stops = observer.deliveries(), observer.granted(), len(observer.poison_alarms())
         metrics.GROUP_LAG.clear()  # of partitions and groups that are no more
         for (group, topic, number), behind in lags.items():
             metrics.GROUP_LAG.labels(group, topic, number).set(behind)
         for topic, records in topics.items():
             metrics.TOPIC_RECORDS.labels(topic).set(records)
+        for home, beat in beats.items():
+            metrics.HEARTBEAT.labels(home).set(0 if beat is None else beat.timestamp())
         metrics.TASKS_WAITING.set(waiting)
         metrics.DELIVERIES.clear()
         for (hook, state), messages in deliveries.items():

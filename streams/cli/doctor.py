@@ -8,7 +8,7 @@ import typer
 
 from schemas.errors import TidegateError
 from streams.cli.output import Json, UsageError, show
-from streams.doctor import cluster, database, models, readings, servers
+from streams.doctor import cluster, database, models, readings, regions, servers
 from streams.doctor.acls import ROLES, acls
 from streams.doctor.explain import explain
 from streams.doctor.finding import Finding
@@ -34,6 +34,7 @@ CHECKS: dict[str, Check] = {
     "Kafka": cluster.check,
     "Readings": readings.check,
     "Database": database.check,
+    "Regions": regions.check,
     "Redis": servers.redis,
     "MQTT": servers.mqtt_broker,
     "Registry": servers.registry,

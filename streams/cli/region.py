@@ -2,11 +2,15 @@
 
 import contextlib
 import time
-from dataclasses import replace
+from contextlib import AbstractContextManager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from psycopg import Connection
+from pydantic import SecretStr
 from rich.console import Console
 
 from connectors import regions
@@ -16,8 +20,16 @@ from connectors.embedded.server import UnavailableError
 from connectors.errors import ConnectorError
 from connectors.kafka import mirror as mirror_maker
 from connectors.regions import Regions
+from connectors.timescale import checksums
+from connectors.timescale.checksums import Range
+from connectors.timescale.connection import connect
+from connectors.timescale.ledger import Row
+from connectors.timescale.settings import DatabaseSettings
 from streams.cli.logs import log_to_stderr
 from streams.cli.output import Json, ReadyFile, StoppedError, UsageError, mark_ready, say, show, stop_signals
+from streams.cli.times import instant
+from streams.doctor.regions import LATE_S
+from streams.observe import Observer, PeerSeen
 from streams.settings import Settings, load
 
 app = typer.Typer(help="Regions that stand alone, and what goes on between them.", no_args_is_help=True)
@@ -114,6 +126,65 @@ def run_drill(
         report.show(Console())
     if report.violations:
         raise typer.Exit(1)
+
+
+@app.command("status", epilog="Example: [bold]tidegate region status --json[/]")
+def status(*, as_json: Json = False) -> None:
+    """Show how far this region has what the others have accepted. Exit code 1: one was not heard of for a minute."""
+    settings = load()
+    _regions(settings)
+    with Observer(settings) as observer:
+        seen = observer.peers(datetime.now(UTC))
+    show({name: asdict(peer) if as_json else _told(peer) for name, peer in seen.items()}, as_json=as_json)
+    if any(peer.heartbeat_s is None or peer.heartbeat_s > LATE_S for peer in seen.values()):
+        raise typer.Exit(1)
+
+
+@app.command(
+    "compare",
+    epilog="Examples: [bold]tidegate region compare postgresql://reader@db.us/tidegate[/] · "
+    "[bold]tidegate region compare service=us --since 7d --json[/]",
+)
+def compare(
+    there: Annotated[str, typer.Argument(help="The other region's database: an address, or a conninfo of libpq.")],
+    *,
+    since: Annotated[str, typer.Option(help="From when on, by the readings' own time: 2h, 7d, or an instant.")] = "1d",
+    settled_s: Annotated[
+        float, typer.Option(min=0, help="What was accepted later than so long ago may differ.")
+    ] = 60.0,
+    most: Annotated[int, typer.Option(min=1, help="Show so many differences.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Compare this region's readings with another's: counts and checksums by hour, then by device where they differ.
+
+    Every row of the range is read in both. Exit code 1: they differ. Passwords: see PGPASSFILE and PGSERVICEFILE.
+    """
+    settings, now = load(), datetime.now(UTC)
+    start = instant(since, "--since") or now
+    wanted = Range(start, now + timedelta(days=1), now - timedelta(seconds=settled_s))
+    with _database(settings.database) as ours, _database(DatabaseSettings(url=SecretStr(there))) as theirs:
+        rows = sum(count for count, _ in checksums.by_hour(ours, wanted).values())
+        found = list(checksums.differences(ours, theirs, wanted))
+    if as_json:
+        told = [asdict(one) | {"hour": one.hour.isoformat()} for one in found[:most]]
+        show({"rows": rows, "differences": len(found), "shown": told}, as_json=True)
+    else:
+        for one in found[:most]:
+            print(f"{one.hour:%Y-%m-%d %H}:00  {one.device_id}  {one.here} rows here, {one.there} there")
+        show({"rows here": rows, "hours of devices that differ": len(found)}, as_json=False)
+    if found:
+        raise typer.Exit(1)
+
+
+def _told(peer: PeerSeen) -> str:
+    if peer.heartbeat_s is None:
+        return "nothing has ever come"
+    newest = "no readings" if peer.newest_s is None else f"newest reading {peer.newest_s:.1f} s ago"
+    return f"heartbeat {peer.heartbeat_s:.1f} s ago, {newest}, {sum(peer.behind.values()):,} records not stored yet"
+
+
+def _database(settings: DatabaseSettings) -> "AbstractContextManager[Connection[Row]]":
+    return connect(settings, autocommit=True)
 
 
 def _regions(settings: Settings) -> Regions:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from schemas.topics import ANALYSIS_REQUESTS, DEAD_LETTERS, INSIGHTS, READINGS, TOPICS
+from schemas.topics import ANALYSIS_REQUESTS, DEAD_LETTERS, INSIGHTS, READINGS, TOPICS, mirrors
+from streams.observe import HEARTBEATS
 from streams.settings import LaneName, Settings
 
 Resource = Literal["topic", "group", "cluster"]
@@ -35,7 +36,11 @@ class Acl:
 
 
 def acls(settings: Settings) -> list[Acl]:
-    """List what each part needs, as users of their own: tidegate-ingest, -analyze, -bridge, -gateway, -operator."""
+    """List what each part needs, as users of their own: tidegate-ingest, -analyze, -bridge, -gateway, -operator.
+
+    And, where there are other regions, -mirror (the lane), -mirror-maker (MirrorMaker here), and -region: what another
+    region's MirrorMaker needs of this cluster.
+    """
     return list(_acls(settings))
 
 
@@ -55,13 +60,34 @@ def _acls(settings: Settings) -> Iterator[Acl]:
     yield from _topics("tidegate-gateway", DESCRIBE, [topic.name for topic in TOPICS])
     for group in groups.values():
         yield Acl("tidegate-gateway", DESCRIBE, "group", group)
+    theirs = [topic.name for topic in mirrors(settings.peers)]
+    if theirs:
+        yield from _between(theirs, groups[LaneName.MIRROR])
     operator = "tidegate-operator"
-    names = [topic.name for topic in TOPICS]
+    names = [*(topic.name for topic in TOPICS), *theirs]
     for operation in (READ, WRITE, "Create", "Alter", "Delete", "DescribeConfigs", "AlterConfigs"):
         yield from _topics(operator, operation, names)
     yield Acl(operator, DESCRIBE, "cluster", CLUSTER)
     for group in (*groups.values(), settings.kafka.group("reading")):
         yield Acl(operator, READ, "group", group)
+
+
+def _between(theirs: Iterable[str], group: str) -> Iterator[Acl]:
+    """List what it takes to have other regions' records here, and to give them ours."""
+    theirs = list(theirs)
+    yield from _topics("tidegate-mirror", READ, theirs)
+    yield from _topics("tidegate-mirror", WRITE, [DEAD_LETTERS.name])
+    yield Acl("tidegate-mirror", READ, "group", group)
+    yield from _topics("tidegate-gateway", DESCRIBE, theirs)
+    # It keeps topics and groups of its own, whose names it chooses.
+    for operation in (READ, WRITE, DESCRIBE, "Create", "DescribeConfigs", "Alter"):
+        yield Acl("tidegate-mirror-maker", operation, "topic", "'*'")
+    yield Acl("tidegate-mirror-maker", READ, "group", "'*'")
+    yield Acl("tidegate-mirror-maker", DESCRIBE, "cluster", CLUSTER)
+    # Reads what is mirrored, and the heartbeats; writes nothing here.
+    for operation in (READ, DESCRIBE, "DescribeConfigs"):
+        yield from _topics("tidegate-region", operation, [*(t.name for t in TOPICS if t.mirrored), HEARTBEATS])
+    yield Acl("tidegate-region", DESCRIBE, "cluster", CLUSTER)
 
 
 def _topics(principal: str, operation: str, names: Iterable[str]) -> Iterator[Acl]:

@@ -6,9 +6,9 @@ from typing import Final
 
 from connectors.embedded import kafka
 from connectors.kafka.admin import Admin, TopicState
-from schemas.topics import TOPICS, Topic
+from schemas.topics import TOPICS, Topic, mirrors
 from streams.doctor.finding import Finding, no_address
-from streams.observe import READERS
+from streams.observe import readers
 from streams.settings import Settings
 
 # With so many brokers a record should not be on one disk alone.
@@ -29,10 +29,11 @@ def check(settings: Settings) -> Iterator[Finding]:
         return
     admin = Admin(settings.kafka)
     yield Finding("Kafka", fine=True, seen=f"cluster {admin.cluster_id()} at {settings.kafka.bootstrap_servers}")
-    there = admin.topics(topic.name for topic in TOPICS)
+    topics = [*TOPICS, *mirrors(settings.peers)]
+    there = admin.topics(topic.name for topic in topics)
     configurations = admin.configurations(there)
     brokers = admin.brokers()
-    for topic in TOPICS:
+    for topic in topics:
         state = there.get(topic.name)
         if state is None:
             yield Finding(f"topic {topic.name}", fine=False, seen="missing", cure="tidegate topics apply")
@@ -40,7 +41,7 @@ def check(settings: Settings) -> Iterator[Finding]:
         yield Finding(f"topic {topic.name}", fine=True, seen=f"{state.partitions} partitions")
         yield from _settings(topic, configurations[topic.name])
         yield from _replicas(state, brokers, configurations[topic.name])
-    for lane, topic in READERS.items():
+    for lane, topic in readers(settings):
         if topic.name in there:
             yield from _group(admin, settings.kafka.group(lane), topic)
 
@@ -74,23 +75,24 @@ def _group(admin: Admin, group: str, topic: Topic) -> Iterator[Finding]:
     lag = admin.lag(group, topic)
     behind, members = sum(lag.values()), admin.members(group)
     seen = f"{members} members, {behind} records behind"
+    name = f"group {group}" + (f" of {topic.name}" if topic.home else "")
     if members:
-        yield Finding(f"group {group}", fine=True, seen=seen)
+        yield Finding(name, fine=True, seen=seen)
     else:
         cure = "No worker runs: tidegate worker" if behind else ""
-        yield Finding(f"group {group}", fine=not behind, seen=seen, cure=cure)
-    late = {name for name, records in lag.items() if records}
+        yield Finding(name, fine=not behind, seen=seen, cure=cure)
+    late = {partition for partition, records in lag.items() if records}
     if not late:
         return
     limit = datetime.now(UTC) - NEARLY_EXPIRED * topic.retention
     # The first record that is younger than that; what is not read before it is older.
     offsets, ends = admin.offsets_at(late, limit), admin.bounds(late)
-    expiring = {name for name in late if ends[name].end - lag[name] < offsets[name]}
+    expiring = {partition for partition in late if ends[partition].end - lag[partition] < offsets[partition]}
     if expiring:
         hours = topic.retention / timedelta(hours=1)
-        names = ", ".join(f"{name}[{number}]" for name, number in sorted(expiring))
+        names = ", ".join(f"{there}[{number}]" for there, number in sorted(expiring))
         yield Finding(
-            f"group {group} retention",
+            f"{name} retention",
             fine=False,
             seen=f"{names}: what is not read yet is older than half of the {hours:.0f} hours that Kafka keeps it",
             cure="Start workers, or raise the topic's retention.ms until they have caught up: else it is lost.",
