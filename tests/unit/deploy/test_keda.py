@@ -8,7 +8,7 @@ from connectors.kafka.settings import KafkaSettings
 from schemas.topics import READINGS
 from streams.settings import LaneName
 
-FILE = Path(__file__).parents[3] / "deploy" / "keda.yml"
+FILE = Path(__file__).parents[3] / "deploy" / "kubernetes" / "keda.yml"
 
 
 def test_it_scales_the_group_of_the_fast_lane_up_to_its_partitions() -> None:
