@@ -28,6 +28,7 @@ BENCHES = (
     "gateway",
     "read",
     "replay",
+    "mirror",
 )
 WRONG_USAGE = (PortTakenError, SettingsError, UnreachableError)
 
