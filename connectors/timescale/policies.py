@@ -51,7 +51,7 @@ def apply(connection: "Connection[Row]", kind: DatabaseKind, settings: DatabaseS
             _native_partitions(connection, now.astimezone(UTC).date(), settings.retention_days)
             return
         with connection.transaction():
-            _chunk_interval(connection, settings.chunk_days)
+            _chunk_interval(connection, timedelta(seconds=round(settings.chunk_days * 86_400)))
             if kind is DatabaseKind.TIMESCALEDB:
                 _timescale_jobs(connection, settings)
             elif settings.retention_days is not None:
@@ -60,9 +60,9 @@ def apply(connection: "Connection[Row]", kind: DatabaseKind, settings: DatabaseS
                 )
 
 
-def _chunk_interval(connection: "Connection[Row]", days: int) -> None:
-    if connection.execute(query("chunk_interval"), {"days": days}).fetchone() is None:
-        connection.execute("select set_chunk_time_interval('readings', make_interval(days => %s))", (days,))
+def _chunk_interval(connection: "Connection[Row]", interval: timedelta) -> None:
+    if connection.execute(query("chunk_interval"), {"interval": interval}).fetchone() is None:
+        connection.execute("select set_chunk_time_interval('readings', %s)", (interval,))
 
 
 def _timescale_jobs(connection: "Connection[Row]", settings: DatabaseSettings) -> None:

@@ -516,7 +516,7 @@ select add_continuous_aggregate_policy(
 
 -- name: chunk_interval
 select 1 from timescaledb_information.dimensions
-where hypertable_name = 'readings' and time_interval = make_interval(days => %(days)s);
+where hypertable_name = 'readings' and time_interval = %(interval)s;
 
 -- name: add_cache_order
 insert into cache_orders (tenant, digest, value, said_by)

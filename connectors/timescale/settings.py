@@ -23,7 +23,9 @@ class DatabaseSettings(BaseModel):
     # A URL may carry a password, so it is never printed.
     url: SecretStr = SecretStr("")
     conflict_policy: ConflictPolicy = ConflictPolicy.FIRST
-    chunk_days: Days = 1
+    # How much of the hypertable is one chunk, in days (an hour: 0.042): the index of the newest should fit into a
+    # quarter of the memory. `tidegate plan` says how long that is.
+    chunk_days: Annotated[float, Field(ge=1 / 24)] = 1
     # Chunks older than this become columnar (TimescaleDB only).
     columnstore_after_days: Days = 3
     # Readings older than this are deleted. Not set: nothing is ever deleted.

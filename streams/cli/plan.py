@@ -33,6 +33,10 @@ def command(  # noqa: PLR0913  # a command has as many options as it has
     plain_days: Annotated[float, typer.Option(min=0, help="How long until rows become columnar.")] = 3.0,
     kept_days: Annotated[float, typer.Option(min=1, help="How long the database keeps them.")] = 365.0,
     replicas: Annotated[int, typer.Option(min=1, help="On so many brokers each record is.")] = 3,
+    regions: Annotated[int, typer.Option(min=1, help="How many regions share them; then it is of each of these.")] = 1,
+    mqtt: Annotated[
+        float, typer.Option(min=0, max=1, help="The part that comes over MQTT; the others over HTTP.")
+    ] = 0.5,
     columnar: Annotated[bool, typer.Option("--columnar/--plain", help="With TimescaleDB, or without.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -49,6 +53,8 @@ def command(  # noqa: PLR0913  # a command has as many options as it has
         kept_days=kept_days,
         replicas=replicas,
         columnar=columnar,
+        regions=regions,
+        mqtt=mqtt,
     )
     needs = plan(fleet)
     if as_json:

@@ -179,13 +179,13 @@ def test_changed_settings_take_effect_and_leave_the_other_jobs(connection: Conne
     assert {name: after[name] for name in after if name != COLUMNSTORE} == {
         name: before[name] for name in before if name != COLUMNSTORE
     }
-    apply(columnstore_after_days=9, retention_days=30, chunk_days=7)
+    apply(columnstore_after_days=9, retention_days=30, chunk_days=0.25)
     with_retention = jobs(connection)
     assert with_retention[RETENTION][2]["drop_after"] == "30 days"  # type: ignore[index]  # JSON
     assert with_retention[REFRESH, "readings_1h"][2]["start_offset"] == "29 days"  # type: ignore[index]  # JSON
     assert with_retention[COLUMNSTORE] == after[COLUMNSTORE]
-    assert chunk_interval(connection) == (timedelta(days=7),)
-    apply(columnstore_after_days=9, retention_days=30, chunk_days=7)
+    assert chunk_interval(connection) == (timedelta(hours=6),)
+    apply(columnstore_after_days=9, retention_days=30, chunk_days=0.25)
     assert jobs(connection) == with_retention
     apply()
     assert RETENTION not in jobs(connection)

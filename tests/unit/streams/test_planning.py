@@ -32,8 +32,10 @@ def test_more_never_needs_less(fleet: Fleet) -> None:
     less = needs(fleet)
     for more in (replace(fleet, rate=2 * fleet.rate), replace(fleet, metrics=fleet.metrics + 1)):
         for what, amount in needs(more).items():
-            # Of the memory of each worker there may be less, as there are more workers.
-            assert amount >= less[what] * (1 - 1e-9) or what == "memory of each", what
+            # Of the memory of each worker there may be less, as there are more workers; chunks get shorter, and their
+            # index fits into the same memory.
+            less_is_fine = what in {"memory of each", "a chunk", "the database's memory"}
+            assert amount >= less[what] * (1 - 1e-9) or less_is_fine, what
     assert less["partitions"] >= max(FEWEST_PARTITIONS, less["ingest workers"])
 
 
@@ -44,6 +46,28 @@ def test_disks_are_days_of_rows() -> None:
     )
     plain = replace(fleet, columnar=False)
     assert needs(plain)["the database's disk"] == pytest.approx(DAY_S * 10 * BYTES_A_ROW / GIB)
+
+
+def test_the_index_of_the_newest_chunk_fits_into_a_quarter_of_the_memory() -> None:
+    fleet = Fleet(devices=1, rate=50_000.0)
+    found = needs(fleet)
+    assert 1 <= found["a chunk"] < 24
+    assert found["the database's memory"] == pytest.approx(fleet.database_memory_gib)
+    # An hour is the least; then it takes more memory.
+    large = needs(replace(fleet, rate=1e6))
+    assert large["a chunk"] == 1
+    assert large["the database's memory"] > fleet.database_memory_gib
+
+
+def test_a_region_stores_what_all_accept_and_watches_what_it_does_when_another_is_gone() -> None:
+    alone = Fleet(devices=3_000_000, rate=300_000.0)
+    three = needs(replace(alone, regions=3))
+    assert three["rows"] == needs(alone)["rows"]
+    assert three["of them accepted here"] == 150_000
+    assert three["readings from others"] == 200_000
+    assert three["insights"] == needs(alone)["insights"] / 2
+    assert three["the database's disk"] == needs(alone)["the database's disk"]
+    assert not any("other" in what for what in needs(alone))
 
 
 def test_it_can_be_asked_for() -> None:
