@@ -1,6 +1,6 @@
 """The table `api_keys`, and whose a device is."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -77,6 +77,18 @@ def give(connection: "Connection[Row]", device_ids: Collection[str], tenant: str
     It is in the audit.
     """
     connection.execute(query("give_devices"), {"ids": sorted(set(device_ids)), "tenant": tenant, "at": at, "who": who})
+
+
+def adopt(connection: "Connection[Row]", found: Iterable[ApiKey], owners: Mapping[str, str], at: datetime) -> None:
+    """Take over keys, and the tenants of devices, from another region; what there is here stays as it is.
+
+    But a key that was revoked there is revoked here.
+    """
+    devices = sorted(owners)
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.executemany(query("adopt_key"), [{**asdict(key), "scopes": sorted(key.scopes)} for key in found])
+        values = {"device_id": devices, "tenant": [owners[device] for device in devices], "at": at}
+        cursor.execute(query("adopt_devices"), values)
 
 
 def _key(row: dict[str, Any]) -> ApiKey:

@@ -607,6 +607,21 @@ delete from semantic_verdicts where at < now() - interval '90 days';
 insert into api_keys (id, tenant, name, scopes, hash, per_minute, created, expires)
 values (%(id)s, %(tenant)s, %(name)s, %(scopes)s, %(hash)s, %(per_minute)s, %(created)s, %(expires)s);
 
+-- name: adopt_key
+-- From another region. A key that is there stays what it is; only that it was revoked anywhere counts everywhere.
+insert into api_keys as k (id, tenant, name, scopes, hash, per_minute, created, expires, revoked)
+values (%(id)s, %(tenant)s, %(name)s, %(scopes)s, %(hash)s, %(per_minute)s, %(created)s, %(expires)s, %(revoked)s)
+on conflict (id) do update set revoked = least(k.revoked, excluded.revoked)
+where excluded.revoked is not null and k.hash = excluded.hash;
+
+-- name: adopt_devices
+-- From another region. Whoever has an owner here keeps it.
+insert into devices as d (device_id, tenant, first_seen, last_seen)
+select device_id, tenant, %(at)s, %(at)s
+from unnest(%(device_id)s::text[], %(tenant)s::text[]) as owned (device_id, tenant)
+order by device_id
+on conflict (device_id) do update set tenant = excluded.tenant where d.tenant = '';
+
 -- name: find_key
 select id, tenant, name, scopes, hash, per_minute, created, expires, revoked from api_keys where id = %(id)s;
 

@@ -12,10 +12,14 @@ from connectors.mqtt.access import access_list
 from connectors.timescale import keys
 from connectors.timescale.connection import connect
 from schemas.fields import Name
+from streams.cli import keys_between
 from streams.cli.output import Json, UsageError, say, show
 from streams.settings import load
 
 app = typer.Typer(help="Who may use the API.", no_args_is_help=True)
+
+app.command("export", epilog="Example: [bold]tidegate keys export > keys.ndjson[/]")(keys_between.export)
+app.command("import", epilog="Example: [bold]tidegate keys import keys.ndjson[/]")(keys_between.take_over)
 
 _DEVICE: TypeAdapter[str] = TypeAdapter(Name)
 

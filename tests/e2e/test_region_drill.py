@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.embedded import gdnsd
+from connectors.embedded import gdnsd, java
 from connectors.embedded.server import UnavailableError
 from tests.e2e.conftest import clean_environment
 
@@ -27,8 +27,9 @@ READINGS = 3_000
 def test_two_regions_come_to_have_the_same_whatever_happens_to_one(servers_dir: Path) -> None:
     try:
         gdnsd.command()
+        java.jars(java.MIRROR)
     except UnavailableError as error:
-        pytest.skip(f"needs a name server: {error}")
+        pytest.skip(f"needs gdnsd and MirrorMaker: {error}")
     done = subprocess.run(  # our own command
         [sys.executable, "-m", "streams.cli.main", "region", "drill", "--short", "--json"],
         env=clean_environment({"TIDEGATE_DATA_DIR": str(servers_dir / "drill")}),

@@ -56,6 +56,18 @@ def theirs(flow: Flow) -> Iterator[None]:
         future.result()
 
 
+@pytest.fixture
+def other(postgres_server: Server) -> Iterator[DatabaseSettings]:
+    """Make another region's database."""
+    name = f"other_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server.address, autocommit=True) as admin:
+        admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        made = DatabaseSettings(url=SecretStr(make_conninfo(postgres_server.address, dbname=name)))
+        prepare_database(made)
+        yield made
+        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
 @pytest.mark.apache_kafka
 @pytest.mark.usefixtures("theirs")
 def test_what_comes_from_another_region_is_stored_and_told(flow: Flow, regions: dict[str, str]) -> None:
@@ -94,35 +106,61 @@ def test_what_comes_from_another_region_is_stored_and_told(flow: Flow, regions: 
     assert "TIDEGATE_REGIONS_SECRET" in found["regions replays"]["seen"]
 
 
-def test_two_regions_are_compared(flow: Flow, regions: dict[str, str], postgres_server: Server) -> None:
-    name = f"other_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres_server.address, autocommit=True) as admin:
-        admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        try:
-            other = DatabaseSettings(url=SecretStr(make_conninfo(postgres_server.address, dbname=name)))
-            prepare_database(other)
-            now = datetime.now(UTC)
-            accepted = now - timedelta(minutes=5)
-            rows = [(now - timedelta(minutes=30 + at), f"pump-{at % 3}", float(at), accepted) for at in range(60)]
-            for database in (flow.settings.database, other):
-                with connect(database, autocommit=True) as connection, connection.cursor() as cursor:
-                    cursor.executemany(INSERT, rows)
-            url = other.url.get_secret_value()
-            same = flow.run("region", "compare", url, "--since", "6h", "--json", **regions)
-            assert (same.returncode, json.loads(same.stdout)) == (0, {"rows": 60, "differences": 0, "shown": []})
+def test_two_regions_are_compared(flow: Flow, regions: dict[str, str], other: DatabaseSettings) -> None:
+    now = datetime.now(UTC)
+    accepted = now - timedelta(minutes=5)
+    rows = [(now - timedelta(minutes=30 + at), f"pump-{at % 3}", float(at), accepted) for at in range(60)]
+    for database in (flow.settings.database, other):
+        with connect(database, autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.executemany(INSERT, rows)
+    url = other.url.get_secret_value()
+    same = flow.run("region", "compare", url, "--since", "6h", "--json", **regions)
+    assert (same.returncode, json.loads(same.stdout)) == (0, {"rows": 60, "differences": 0, "shown": []})
 
-            with connect(other, autocommit=True) as connection:
-                connection.execute("delete from readings where value = 7.0")
-                # What was accepted just now may be on its way.
-                connection.execute(INSERT, (now - timedelta(minutes=1), "pump-9", 1.0, now))
-            differ = flow.run("region", "compare", url, "--since", "6h", **regions)
-            assert differ.returncode == 1
-            first, rows_here, differences = differ.stdout.splitlines()
-            assert "pump-1" in first
-            assert rows_here.split() == ["rows", "here", "60"]
-            assert differences.endswith(" 1")
-        finally:
-            admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    with connect(other, autocommit=True) as connection:
+        connection.execute("delete from readings where value = 7.0")
+        # What was accepted just now may be on its way.
+        connection.execute(INSERT, (now - timedelta(minutes=1), "pump-9", 1.0, now))
+    differ = flow.run("region", "compare", url, "--since", "6h", **regions)
+    assert differ.returncode == 1
+    first, rows_here, differences = differ.stdout.splitlines()
+    assert "pump-1" in first
+    assert rows_here.split() == ["rows", "here", "60"]
+    assert differences.endswith(" 1")
+
+
+def test_keys_and_owners_come_to_another_region(flow: Flow, other: DatabaseSettings, tmp_path: Path) -> None:
+    there = {"TIDEGATE_DATABASE__URL": other.url.get_secret_value()}
+    made = json.loads(flow.run("keys", "create", "line 4", "--scope", "ingest", "--tenant", "acme", "--json").stdout)
+    gone = json.loads(flow.run("keys", "create", "old", "--scope", "read", "--json").stdout)
+    flow.run("keys", "own", "acme", "pump-1", "pump-2")
+    # Over there pump-1 has spoken, through the mirror, and pump-2 is somebody else's by now.
+    with connect(other, autocommit=True) as connection:
+        connection.execute("insert into devices (device_id, first_seen, last_seen) values ('pump-1', now(), now())")
+    flow.run("keys", "own", "umbrella", "pump-2", **there)
+
+    file = tmp_path / "keys.ndjson"
+    file.write_text(flow.run("keys", "export").stdout, encoding="utf-8")
+    assert made["key"].rpartition("_")[2] not in file.read_text("utf-8")  # nothing in it opens anything
+    taken = flow.run("keys", "import", str(file), "--json", **there)
+    assert json.loads(taken.stdout) == {"keys": 2, "devices": 2}, taken.stderr
+    told = json.loads(flow.run("keys", "list", "--json", **there).stdout)
+    assert {key: one["state"] for key, one in told.items()} == {made["id"]: "good", gone["id"]: "good"}
+    with connect(other, autocommit=True) as connection:
+        owners = connection.execute("select device_id, tenant from devices order by 1").fetchall()
+        hashes = connection.execute("select hash from api_keys where id = %s", (made["id"],)).fetchall()
+    assert owners == [("pump-1", "acme"), ("pump-2", "umbrella")]
+    assert hashes == flow.fetch("select hash from api_keys where id = %s", made["id"])
+
+    flow.run("keys", "revoke", gone["id"])
+    file.write_text(flow.run("keys", "export").stdout, encoding="utf-8")
+    assert flow.run("keys", "import", str(file), **there).returncode == 0
+    assert json.loads(flow.run("keys", "list", "--json", **there).stdout)[gone["id"]]["state"] == "revoked"
+
+    file.write_text('{"key": {"id": "x"}}\n', encoding="utf-8")
+    wrong = flow.run("keys", "import", str(file), **there)
+    assert wrong.returncode == 2
+    assert "line 1: key.id" in wrong.stderr
 
 
 def test_what_others_are_told(flow: Flow, regions: dict[str, str], tmp_path: Path) -> None:
