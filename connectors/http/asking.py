@@ -82,7 +82,7 @@ def routes(parts: Parts, doors: Doors) -> APIRouter:
 async def _submit(content: bytes, key: str | None, caller: Caller, parts: Parts, doors: Doors) -> JSONResponse:
     asked = _read(content)
     await doors.known(asked.device_id, caller)
-    task_id = str(uuid4()) if key is None else _task_of(key, caller.tenant)
+    task_id = str(uuid4()) if key is None else _task_of(key, caller.tenant, parts.region)
     before = None if key is None else await _asked_before(asked, task_id, parts)
     if before is not None:
         return _accepted(task_id, task_view.state_of(before))
@@ -101,10 +101,11 @@ def _object(content: bytes) -> dict[str, Any]:
     return found
 
 
-def _task_of(key: str, tenant: str) -> str:
+def _task_of(key: str, tenant: str, region: str) -> str:
+    """Give the task of a key: each region answers what it is asked itself, and no two of their answers have one id."""
     if not _KEY.fullmatch(key):
         raise Problem(HTTPStatus.BAD_REQUEST, "key", "Idempotency-Key: 1 to 255 letters of ASCII, without blanks")
-    return deterministic_id("task", tenant, key)
+    return deterministic_id("task", *([region] if region else []), tenant, key)
 
 
 def _read(content: bytes) -> Question:

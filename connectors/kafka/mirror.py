@@ -13,12 +13,14 @@ from typing import Final
 
 from connectors.errors import ConnectorError
 from connectors.regions import Cluster, Regions
-from schemas.topics import MAX_MESSAGE_BYTES, SEPARATOR, TOPICS
+from schemas.topics import SEPARATOR, TOPICS
 
 # How many partitions are copied at once.
 TASKS: Final = 4
 # New partitions of a region's topics are noticed after that long, and one that was away is looked for as often.
 LOOK_S: Final = 10
+# No limit of a topic's bounds what a record is that was packed well. (A longer one is passed over, and logged.)
+MOST_UNPACKED: Final = 64 * 1024 * 1024
 # A region that comes back is fetched from again so soon.
 RECONNECT_MS: Final = 1000
 
@@ -82,6 +84,9 @@ def _flow(topics: str) -> dict[str, str]:
         "sync.group.offsets.enabled": "false",
         "emit.checkpoints.enabled": "false",
         "emit.offset-syncs.enabled": "false",
+        # Nobody can stop what others send with a record that cannot be written here: it stays in its region.
+        "errors.tolerance": "all",
+        "errors.log.enable": "true",
         # One a second goes the same way as the records: that none comes tells that the way is shut.
         "emit.heartbeats.enabled": "true",
     }
@@ -122,8 +127,9 @@ def _worker() -> dict[str, str]:
         "offset.flush.interval.ms": "5000",
         "producer.compression.type": "lz4",
         "producer.linger.ms": "5",
-        # A record is unpacked on its way: it may be longer than it was in its region.
-        "producer.max.request.size": str(2 * MAX_MESSAGE_BYTES),
+        # A record is unpacked on its way, and packed again: in between it may be much longer than a topic allows.
+        "producer.max.request.size": str(MOST_UNPACKED),
+        "producer.buffer.memory": str(2 * MOST_UNPACKED),
     }
 
 

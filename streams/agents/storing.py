@@ -58,15 +58,7 @@ class Prepared:
 class Storing:
     """Stores batches of the partitions that share a connection; one batch after the other."""
 
-    def __init__(  # each is a fact of its own
-        self,
-        store: Store,
-        producer: Producer,
-        clock: Clock,
-        *,
-        region: str,
-        elsewhere: bool = False,
-    ) -> None:
+    def __init__(self, store: Store, producer: Producer, clock: Clock, *, region: str, elsewhere: bool = False) -> None:
         """Nothing is connected yet. The producer may be shared. `elsewhere`: other regions' rows come here, too."""
         self._elsewhere = elsewhere
         self._store = store

@@ -33,7 +33,7 @@ def build(settings: Settings) -> Lane:
     readings, insights = ([topic.of(peer).name for peer in peers] for topic in (READINGS, INSIGHTS))
     producer = Producer(settings.kafka)
     stores = [Store(settings.database) for _ in range(settings.ingest.connections)]
-    outside = Outside(stores, producer, Admin(settings.kafka), SystemClock(), _known(settings))
+    outside = Outside(stores, producer, Admin(settings.kafka), SystemClock(), known_of(settings))
     steps = Ingest(
         outside,
         region=settings.region,
@@ -60,7 +60,7 @@ def build(settings: Settings) -> Lane:
     return Lane(app, producer, [*stores, said])
 
 
-def _known(settings: Settings) -> Known:
+def known_of(settings: Settings) -> Known:
     """Know the secrets of other regions' replays, if the regions share one."""
     shared = settings.shared
     if not shared:

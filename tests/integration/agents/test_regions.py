@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -18,10 +18,13 @@ from connectors.timescale.settings import DatabaseSettings
 from connectors.timescale.store import Store
 from schemas.codec import decode, encode
 from schemas.models import AnalysisRequest, Reading
+from schemas.origin import headers, new_secret, origin_of, place
 from schemas.topics import ANALYSIS_REQUESTS, DEAD_LETTERS, READINGS
 from streams.agents.ingest import Detection, Ingest, Outside
 from streams.app.ingest import earlier_of
+from streams.app.mirror import known_of
 from streams.columns.batch import RawBatch
+from streams.settings import Settings
 
 pytestmark = pytest.mark.database
 
@@ -65,12 +68,15 @@ def store(database: DatabaseSettings) -> Iterator[Store]:
     opened.close()
 
 
-def agent(kafka: Kafka, store: Store, *, mirrors: bool = False, alone: bool = False) -> Ingest:
+def agent(
+    kafka: Kafka, store: Store, *, mirrors: bool = False, alone: bool = False, shared: str | None = None
+) -> Ingest:
     outside = Outside(
         [store],
         cast("Producer", kafka),
         cast("Admin", kafka),
         SystemClock(),
+        known_of(Settings(regions_secret=shared)),
         earlier=None if mirrors or alone else earlier_of(store),
     )
     ingest = Ingest(outside, region="eu", owner="test", detection=Detection(on=not mirrors))
@@ -187,3 +193,19 @@ def test_who_has_moved_is_not_missed(kafka: Kafka, store: Store, device: str, *,
     take(ingest, batch(READINGS.name, [*left, (device, KNOWN + 200, 20.0)], first=len(both)))
     missing = [one.device_id for one in kafka.requests() if one.kind == "missing"]
     assert missing == ([] if moved else [device])
+
+
+@pytest.mark.parametrize("shared", ["a secret of all the regions", None], ids=["shared", "not shared"])
+def test_what_another_region_replays_counts_as_accepted_when_it_was(
+    kafka: Kafka, store: Store, database: DatabaseSettings, device: str, *, shared: str | None
+) -> None:
+    replay, accepted_ms = str(uuid.uuid4()), int(ACCEPTED.timestamp() * 1000)
+    copied = batch(THEIRS, [(device, 3600, 1.0)])
+    secret = new_secret(shared or "", replay)
+    where = place(b"readings", 0, 7, accepted_ms)
+    origin = origin_of(headers(replay.encode(), secret, where, copied.keys[0], copied.values[0]))
+    assert origin is not None
+    take(agent(kafka, store, mirrors=True, shared=shared), replace(copied, origins={0: origin}))
+    with connect(database, autocommit=True) as connection:
+        rows = connection.execute("select accepted from readings where device_id = %s", (device,)).fetchall()
+    assert rows == [(ACCEPTED if shared else ACCEPTED + 3600 * SECOND,)]

@@ -109,6 +109,11 @@ def test_a_key_means_the_same_while_the_database_is_away(start: Start, asking: P
     assert {one.id for one in requests(kafka, asking.requests)} == {deterministic_id("task", "", "k-1")}
 
 
+def test_two_regions_never_give_two_tasks_the_same_id(start: Start, asking: Parts) -> None:
+    ids = {keyed(start(replace(asking, region=region)), "k-1").json["task_id"] for region in ("", "us", "eu")}
+    assert len(ids) == 3
+
+
 def test_the_naive_route_answers_at_once_too(start: Start, asking: Parts, kafka: KafkaSettings) -> None:
     client = start(asking)
     headers = {"Content-Type": "application/json"}

@@ -4,6 +4,7 @@ import pytest
 
 from connectors.kafka.mirror import MirrorError, configuration, text
 from connectors.regions import Regions
+from schemas.topics import mirrors
 
 
 def regions(**kafka: object) -> Regions:
@@ -27,6 +28,12 @@ def test_a_region_fetches_from_each_other_one_and_sends_to_none() -> None:
     # Nothing of it is written into another region's cluster.
     assert said["us->eu.emit.offset-syncs.enabled"] == said["us->eu.emit.checkpoints.enabled"] == "false"
     assert said["us->eu.sync.topic.configs.enabled"] == said["us->eu.sync.topic.acls.enabled"] == "false"
+
+
+def test_no_record_of_anybody_stops_those_of_others() -> None:
+    said = configuration(regions(), "eu")
+    assert said["us->eu.errors.tolerance"] == "all"
+    assert int(said["eu.producer.max.request.size"]) > 8 * max(topic.max_message_bytes for topic in mirrors(["us"]))
 
 
 def test_the_topics_that_it_keeps_are_on_as_many_brokers_as_the_list_says_of_this_region() -> None:
