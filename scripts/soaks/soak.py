@@ -17,12 +17,12 @@ from scripts.soaks.load import NOISE, Books, Load
 from scripts.soaks.log import Log
 from scripts.soaks.report import FaultFigures, Report
 from scripts.soaks.sampler import Judge, Sampler, Still, looking, until
-from scripts.soaks.senders import HttpSender, MqttSender
 from scripts.soaks.workers import Supervisor
 from streams.drill import invariants
 from streams.drill.book import IN_PEACE, Book, Counter, Present
 from streams.drill.fleet import Stream
 from streams.drill.rows import rows
+from streams.drill.sites import Always, HttpSite, MqttSite, Way
 from streams.pipeline import prepare
 from streams.settings import Settings
 
@@ -56,8 +56,8 @@ class Flow:
     """The load, and the books that it keeps."""
 
     load: Load
-    mqtt: MqttSender
-    http: HttpSender
+    mqtt: MqttSite
+    http: HttpSite
     books: tuple[Book, ...]
     counters: list[Counter]
     present: Present
@@ -284,7 +284,10 @@ def _flow(direct: Settings, port: int, options: Options) -> Flow:
     counters = [Counter(f"counter-{number}", start_us) for number in range(COUNTERS)]
     load = Load(direct.kafka.bootstrap_servers, Books(main, noisy, counters), rate, Random(options.seed))  # noqa: S311  # the same
     books = (main, noisy, mqtt, http)
-    return Flow(load, MqttSender(direct.mqtt.url, mqtt), HttpSender(port, http), books, counters, present)
+    here = Always(ports.LOOPBACK)
+    over_mqtt = Way(here, int(direct.mqtt.url.rpartition(":")[2]), patience_s=5.0)
+    sites = MqttSite("", mqtt, over_mqtt), HttpSite("", http, Way(here, port, patience_s=30.0))
+    return Flow(load, *sites, books, counters, present)
 
 
 def _environment(settings: Settings, port: int) -> dict[str, str]:

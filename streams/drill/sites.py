@@ -1,4 +1,4 @@
-"""The load of a drill: sites with devices of their own, which send wherever the name server leads them.
+"""Sites with devices of their own, which send over MQTT or HTTP, wherever a name server leads them.
 
 A batch is sent again until it is accepted. Over MQTT, what a broker has acknowledged is safe when the bridge has handed
 it on, some milliseconds later; a site that comes to another region sends there what was acknowledged in the last
@@ -12,20 +12,18 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from connectors.errors import ConnectorError
 from connectors.mqtt.publisher import Publisher
 from connectors.mqtt.settings import MqttSettings
 from streams.drill.book import Book
 from streams.drill.fleet import METRIC
-from streams.drill.resolver import Resolver
 
 BATCH: Final = 10
 PAUSE_S: Final = 0.2
-# What is not accepted in that time is sent again, wherever the name leads by then.
 PATIENCE_S: Final = 4.0
 # Mosquitto writes what it has acknowledged every second.
 AGAIN_S: Final = 3.0
@@ -41,23 +39,55 @@ class Accepted:
     first: int
 
 
+class Leads(Protocol):
+    """Knows where to send to."""
+
+    def address(self) -> str:
+        """Give an address; empty: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """Leads to one address."""
+
+    to: str
+
+    def address(self) -> str:
+        """Give it."""
+        return self.to
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where a site sends to: the port is the same at every address. `regions` gives the region of each address.
+
+    What is not accepted within `patience_s` is sent again, wherever it leads by then.
+    """
+
+    leads: Leads
+    port: int
+    regions: Mapping[str, str] = field(default_factory=dict)
+    patience_s: float = PATIENCE_S
+
+
 class Site(ABC, threading.Thread):
     """Sends batch after batch until it is stopped."""
 
-    def __init__(self, home: str, book: Book, resolver: Resolver, regions: Mapping[str, str]) -> None:
-        """`regions` gives the region of each address."""
+    def __init__(self, home: str, book: Book, way: Way) -> None:
+        """`home` is the region that it is near to."""
         super().__init__(name=book.stream.name, daemon=True)
         self.home = home
         self.book = book
         self.accepted: list[Accepted] = []
         self.sent_again = 0
-        self._resolver = resolver
-        self._regions = regions
+        self._way = way
         self._stopping = threading.Event()
 
-    def stop(self) -> None:
-        """Send no more."""
+    def stop(self, within_s: float = 0.0) -> int:
+        """Send no more than what is on its way; give how many readings nobody accepted in that time."""
         self._stopping.set()
+        self.join(within_s)
+        return BATCH if self.is_alive() else 0
 
     def since(self, moment: float) -> Sequence[Accepted]:
         """Give what was accepted at that time or later, oldest first."""
@@ -72,12 +102,14 @@ class Site(ABC, threading.Thread):
         """Send."""
         first = 0
         while not self._stopping.is_set():
-            address = self._resolver.address()
-            if address and self._accepted(address, range(first, first + BATCH)):
-                for number in range(first, first + BATCH):
-                    self.book.accept(number)
-                self.accepted.append(Accepted(time.time(), self._regions[address], first))
-                first += BATCH
+            numbers = range(first, first + BATCH)
+            # What may have been accepted is sent until somebody says that it was.
+            while not ((address := self._way.leads.address()) and self._accepted(address, numbers)):
+                time.sleep(PAUSE_S)
+            for number in numbers:
+                self.book.accept(number)
+            self.accepted.append(Accepted(time.time(), self._way.regions.get(address, ""), first))
+            first += BATCH
             self._stopping.wait(PAUSE_S)
         self._close()
 
@@ -98,10 +130,9 @@ class Site(ABC, threading.Thread):
 class MqttSite(Site):
     """Publishes at QoS 1: accepted is what the broker acknowledged."""
 
-    def __init__(self, home: str, book: Book, resolver: Resolver, regions: Mapping[str, str], port: int) -> None:
-        """`port` is the same in every region."""
-        super().__init__(home, book, resolver, regions)
-        self._port = port
+    def __init__(self, home: str, book: Book, way: Way) -> None:
+        """Nothing is connected yet."""
+        super().__init__(home, book, way)
         self._publisher: Publisher | None = None
         self._address = ""
 
@@ -120,8 +151,9 @@ class MqttSite(Site):
         return True
 
     def _connected(self, address: str) -> Publisher:
-        settings = MqttSettings(url=f"mqtt://{address}:{self._port}", connect_timeout_s=PATIENCE_S)
-        publisher = Publisher(settings, stall_s=PATIENCE_S)
+        patience_s = self._way.patience_s
+        settings = MqttSettings(url=f"mqtt://{address}:{self._way.port}", connect_timeout_s=patience_s)
+        publisher = Publisher(settings, stall_s=patience_s)
         publisher.connect()
         return publisher
 
@@ -148,15 +180,10 @@ class MqttSite(Site):
 class HttpSite(Site):
     """Posts to the gateway: accepted is what it answered 202 to."""
 
-    def __init__(self, home: str, book: Book, resolver: Resolver, regions: Mapping[str, str], port: int) -> None:
-        """`port` is the same in every region."""
-        super().__init__(home, book, resolver, regions)
-        self._port = port
-
     def _accepted(self, address: str, numbers: range) -> bool:
         stream = self.book.stream
         body = json.dumps([{"device_id": stream.device(number), **self._reading(number)} for number in numbers])
-        connection = http.client.HTTPConnection(address, self._port, timeout=PATIENCE_S)
+        connection = http.client.HTTPConnection(address, self._way.port, timeout=self._way.patience_s)
         try:
             connection.request("POST", "/v1/readings", body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
