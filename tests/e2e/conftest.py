@@ -75,6 +75,8 @@ class Flow:
     settings: Settings
     folder: Path
     processes: list[Process] = field(default_factory=list)
+    # Of requests, which tests send one by one: to begin to write takes a producer most of a second.
+    asking: Producer | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -128,9 +130,8 @@ class Flow:
         producer.close()
 
     def request(self, asked: AnalysisRequest) -> None:
-        producer = Producer(self.settings.kafka)
-        producer.publish([Outgoing(ANALYSIS_REQUESTS.name, asked.device_id.encode(), encode(asked))])
-        producer.close()
+        self.asking = self.asking or Producer(self.settings.kafka)
+        self.asking.publish([Outgoing(ANALYSIS_REQUESTS.name, asked.device_id.encode(), encode(asked))])
 
     def lag(self) -> dict[str, int]:
         """Say how far both groups are behind."""
@@ -148,6 +149,8 @@ class Flow:
             return connection.execute(statement.encode(), parameters or None).fetchall()
 
     def stop(self) -> None:
+        if self.asking is not None:
+            self.asking.close()
         for process in self.processes:
             if process.popen.poll() is None:
                 process.kill()

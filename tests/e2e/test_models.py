@@ -57,7 +57,8 @@ def test_two_workers_never_spend_more_than_the_budget_and_all_of_it_is_accounted
     flow: Flow, stand_in: StandIn, tmp_path: Path
 ) -> None:
     file = File(tmp_path / "endpoints.json", stand_in)
-    file.write({"name": "first", "model": "slow:0.1"})
+    # Few at once: what is set aside for a call is ten times what it costs.
+    file.write({"name": "first", "model": "slow:0.1", "max_concurrent": 2})
     workers = [
         flow.start(
             "worker",
