@@ -8,6 +8,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+from mmdb_writer import MMDBWriter
+from netaddr import IPSet
 
 from connectors.dns.configuration import ANSWERS, TAKES_READINGS, files
 from connectors.embedded import gdnsd, ports
@@ -143,3 +145,31 @@ def test_gdnsd_itself_says_what_is_wrong(tmp_path: Path) -> None:
     gdnsd.write(tmp_path, {**made, "config": made["config"].replace('"http_status"', '"no_such_plugin"')})
     with pytest.raises(StartError, match="no_such_plugin"):
         gdnsd.check(tmp_path)
+
+
+def test_who_is_in_no_ones_net_goes_to_the_region_that_is_nearest_on_the_globe(
+    servers_dir: Path, tmp_path: Path
+) -> None:
+    paris, new_york, nowhere = "198.51.100.7", "203.0.113.7", "192.0.2.7"
+    city = MMDBWriter(ip_version=6, ipv4_compatible=True, database_type="GeoIP2-City")
+    for network, latitude, longitude in (("198.51.100.0/24", 48.8, 2.3), ("203.0.113.0/24", 40.7, -74.0)):
+        city.insert_network(IPSet([network]), {"location": {"latitude": latitude, "longitude": longitude}})
+    file, port, server = tmp_path / "city.mmdb", ports.free(), ports.free()
+    city.to_db_file(str(file))
+    said = regions(port).model_dump(mode="json")
+    said["dns"]["geoip2_db"] = str(file)
+    for region, latitude, longitude in ((0, 39.0, -77.5), (1, 53.3, -6.3)):
+        said["regions"][region] |= {"latitude": latitude, "longitude": longitude, "nets": []}
+    folder = servers_dir / f"gdnsd-globe-{port}"
+    made = files(Regions.model_validate(said), listen=f"127.0.0.1:{server}", folder=str(folder))
+    gdnsd.write(folder, made)
+    running = gdnsd.start(folder)
+
+    def leads(client: str) -> str:
+        found = Resolver((ports.LOOPBACK, server), f"in.{ZONE}", client).ask()
+        return next((region for region, address in PLACES.items() if found and found[0] == address), "")
+
+    # Nobody is well there: then all count as if they were, for somebody may be.
+    until(lambda: bool(leads(nowhere)), "it answers")
+    assert (leads(paris), leads(new_york), leads(nowhere)) == ("eu", "us", "us")
+    running.stop()
