@@ -8,6 +8,7 @@ from schemas.registry import ANALYSIS_REQUEST, DEAD_LETTER, INSIGHT, PUBLISHED, 
 
 DEFAULT_PARTITIONS = 8
 MAX_MESSAGE_BYTES = 1024 * 1024
+MIRRORED_MESSAGE_BYTES = 64 * MAX_MESSAGE_BYTES
 # Between the name of a region and that of a topic.
 SEPARATOR = "."
 
@@ -43,10 +44,10 @@ class Topic:
     def of(self, region: str) -> "Topic":
         """Give this topic as another region's records arrive in it: `<region>.<topic>` (MirrorMaker 2's own naming).
 
-        A record may be longer there than at home, where it could have been packed better.
+        A record may be much longer there than at home, where it could have been packed better.
         """
         name = f"{region}{SEPARATOR}{self.name}"
-        return replace(self, name=name, home=region, mirrored=False, max_message_bytes=2 * self.max_message_bytes)
+        return replace(self, name=name, home=region, mirrored=False, max_message_bytes=MIRRORED_MESSAGE_BYTES)
 
 
 READINGS = Topic("readings", READING, timedelta(days=7), mirrored=True)

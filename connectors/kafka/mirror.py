@@ -13,14 +13,16 @@ from typing import Final
 
 from connectors.errors import ConnectorError
 from connectors.regions import Cluster, Regions
-from schemas.topics import SEPARATOR, TOPICS
+from schemas.topics import MIRRORED_MESSAGE_BYTES, SEPARATOR, TOPICS
 
 # How many partitions are copied at once.
 TASKS: Final = 4
 # New partitions of a region's topics are noticed after that long, and one that was away is looked for as often.
 LOOK_S: Final = 10
-# No limit of a topic's bounds what a record is that was packed well. (A longer one is passed over, and logged.)
-MOST_UNPACKED: Final = 64 * 1024 * 1024
+# No limit of a topic's bounds what a record is that was packed well. The topics here take twice as much. A longer one
+# stops the copying of its partitions: Connect could be told to pass over what it cannot write, but would then pass over
+# everything while, say, an access list is wrong.
+MOST_UNPACKED: Final = MIRRORED_MESSAGE_BYTES // 2
 # A region that comes back is fetched from again so soon.
 RECONNECT_MS: Final = 1000
 
@@ -84,9 +86,6 @@ def _flow(topics: str) -> dict[str, str]:
         "sync.group.offsets.enabled": "false",
         "emit.checkpoints.enabled": "false",
         "emit.offset-syncs.enabled": "false",
-        # Nobody can stop what others send with a record that cannot be written here: it stays in its region.
-        "errors.tolerance": "all",
-        "errors.log.enable": "true",
         # One a second goes the same way as the records: that none comes tells that the way is shut.
         "emit.heartbeats.enabled": "true",
     }
